@@ -1,0 +1,18 @@
+/* What each level puts into the table (kern.h): kernels_init starts with all of c, then every level that the CPU has
+ * overwrites its entries. Read next: kern.c. */
+#ifndef OTR_KERN_LEVELS_H
+#define OTR_KERN_LEVELS_H
+
+#include "kern/kern.h"
+
+/* Weights and activations: pack_bytes, pack, act_bytes, act_pack, matmul. */
+void matmul_init_c(struct kernels *k);
+/* The rest of the table: rows of floats, attention. */
+void ops_init_c(struct kernels *k);
+
+#if defined(__x86_64__)
+void matmul_init_avx2(struct kernels *k);
+void ops_init_avx2(struct kernels *k);
+#endif
+
+#endif

@@ -112,7 +112,7 @@ struct kernels {
     void (*store_v)(void *block, int lane, const float *v, int d_head, enum kv_type type);
     void (*attn)(const struct attn_chunk *a);
     /* out[d] = (sum_c w_c acc[c][d]) / (sum_c w_c sum[c]), w_c = exp(max[c] - max of all), chains of fma from +0 over
-     * c ascending; the quotient is acc * (1 / sum). max, sum: stride ld_c; acc: row c at acc + c * ld_acc. */
+     * c ascending; the quotient is acc * (1 / sum). max, sum: [n_chunk]; acc: row c at acc + c * ld_acc. */
     void (*attn_merge)(float *out, int d_head, int n_chunk, const float *max, const float *sum, const float *acc,
                        size_t ld_acc);
 };

@@ -1,0 +1,11 @@
+/* Entries of level c that other levels of the same activation layout may take over. */
+#ifndef OTR_KERN_LEVEL_C_H
+#define OTR_KERN_LEVEL_C_H
+
+#include "kern/act.h"
+
+size_t act_bytes_c(enum act_kind kind, int n_cols, int n_tok);
+void act_pack_c(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
+                int tok_hi);
+
+#endif

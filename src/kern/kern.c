@@ -1,0 +1,92 @@
+/* Picks the kernel level of this CPU. The table starts as all c; each level the CPU has overwrites its entries, so a
+ * half-finished level always works. The caller reads the environment, not we.
+ * Read next: levels.h. */
+#include "kern/kern.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "kern/blocks.h"
+#include "kern/levels.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* What the operating system saves of the vector registers. */
+static uint64_t xcr0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static unsigned cpu_detect(void)
+{
+    enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };
+    unsigned a, b, c, d, found = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d))
+        return 0;
+    if (!(c & bit_OSXSAVE) || (xcr0() & YMM_STATE) != YMM_STATE)
+        return 0;
+    const unsigned need1 = bit_AVX | bit_FMA | bit_F16C, have1 = c;
+    if ((have1 & need1) != need1 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2))
+        return 0;
+    found |= CPU_AVX2;
+    const unsigned need7 = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+    if ((b & need7) == need7 && (c & bit_AVX512VNNI) && (xcr0() & ZMM_STATE) == ZMM_STATE)
+        found |= CPU_AVX512_VNNI;
+    return found;
+}
+#else
+static unsigned cpu_detect(void)
+{
+    return 0;
+}
+#endif
+
+unsigned kern_cpu(void)
+{
+    enum { KNOWN = 0x80 }; /* two threads may both detect: they store the same value */
+    static _Atomic unsigned cached;
+    unsigned cpu = atomic_load_explicit(&cached, memory_order_relaxed);
+    if (!cpu) {
+        cpu = cpu_detect() | KNOWN;
+        atomic_store_explicit(&cached, cpu, memory_order_relaxed);
+    }
+    return cpu & ~(unsigned)KNOWN;
+}
+
+int kernels_init(struct kernels *k, const char *name)
+{
+    const unsigned cpu = kern_cpu();
+    int avx2 = 0;
+    if (name && strcmp(name, "c") != 0 && strcmp(name, "avx2") != 0)
+        return -1;
+    if (!name || strcmp(name, "avx2") == 0)
+        avx2 = (cpu & CPU_AVX2) != 0;
+    if (name && strcmp(name, "avx2") == 0 && !avx2)
+        return -1;
+
+    memset(k, 0, sizeof *k);
+    k->level = "c";
+    matmul_init_c(k);
+    ops_init_c(k);
+#if defined(__x86_64__)
+    if (avx2) {
+        k->level = "avx2";
+        matmul_init_avx2(k);
+        ops_init_avx2(k);
+    }
+#endif
+    return 0;
+}
+
+const char *kernels_levels(void)
+{
+    return kern_cpu() & CPU_AVX2 ? "c avx2" : "c";
+}
+
+size_t mat_row_bytes(enum ggml_type type, int n_cols)
+{
+    return (size_t)n_cols / (size_t)block_values(type) * block_bytes(type);
+}

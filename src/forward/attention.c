@@ -1,0 +1,205 @@
+/* Attention for chains and trees (kernels.md B.6).
+ *
+ * K and V of every row go to their page slot or scratch slot first; then items (tile of rows, KV head, its queries, maybe
+ * one chunk) run on any thread. A row sees the committed positions of its sequence and its own ancestors, in logical
+ * order: in-place rows read the pages, a side row reads the last blocks from a copy in which its ancestors' lanes stand
+ * where the accepted path would put them. So lanes and chunks follow the logical position, never the slot.
+ * INV: chunk c is absolute positions [256 c, 256 c + 256), whoever computes it; chunks merge ascending. */
+#include "forward/fwd_priv.h"
+
+#include <string.h>
+
+void attention_prepare(struct fwd *f)
+{
+    const int n_thr = pool_n_threads(f->pool), n_item = f->n_tile * f->hp->n_head_kv;
+    int far = 0;
+    for (int i = 0; i < f->n_row; i++)
+        far = f->row[i].pos > far ? f->row[i].pos : far;
+    /* WHY: few items leave threads idle; smaller ones convert K and V more than once, so only then. */
+    f->split_heads = n_thr > 1 && n_item < 4 * n_thr ? f->group : 1;
+    f->split_chunks = n_thr > 1 && f->n_row <= PRIV_ROWS && far >= ATTN_CHUNK && n_item * f->split_heads < 4 * n_thr;
+}
+
+void attention_append(struct lane *ln, int layer)
+{
+    struct fwd *f = ln->f;
+    const struct hparams *hp = f->hp;
+    const struct layer_weights *L = &f->w->layer[layer];
+    const struct kernels *k = f->k;
+    const size_t dh = (size_t)hp->d_head, group = (size_t)f->group;
+    const enum kv_type type = kv_get_shape(f->kv)->type;
+    int lo, hi;
+    pool_share(ln->ctx, f->n_row * hp->n_head_kv, 1, &lo, &hi);
+    for (int i = lo; i < hi; i++) {
+        const int t = i / hp->n_head_kv, h = i % hp->n_head_kv;
+        const struct plan *r = &f->row[t];
+        const float *cs = f->rope[hparams_is_local(hp, layer)] + (size_t)r->pos * (size_t)hp->n_rot;
+        float *q = f->qh + ((size_t)h * (size_t)f->n_batch + (size_t)t) * group * dh;
+        float *kk = f->kk + ((size_t)t * (size_t)hp->n_head_kv + (size_t)h) * dh;
+        float *v = f->v + ((size_t)t * (size_t)hp->n_head_kv + (size_t)h) * dh;
+        memcpy(q, f->q + ((size_t)t * (size_t)hp->n_head + (size_t)h * group) * dh, group * dh * sizeof *q);
+        if (L->q_norm)
+            for (size_t g = 0; g < group; g++)
+                k->rms_norm(q + g * dh, q + g * dh, L->q_norm, hp->d_head, hp->norm_eps);
+        if (L->k_norm)
+            k->rms_norm(kk, kk, L->k_norm, hp->d_head, hp->norm_eps);
+        k->rope(q, cs, f->group, hp->d_head, hp->n_rot, hp->rope_kind);
+        k->rope(kk, cs, 1, hp->d_head, hp->n_rot, hp->rope_kind);
+        k->scale(q, q, hp->attn_scale, f->group * hp->d_head);
+        if (r->slot < 0) {
+            const int blk = r->pos / ATTN_BLOCK, at = r->pos % ATTN_BLOCK;
+            k->store_k(kv_k_block(r->seq, layer, h, blk), at, kk, hp->d_head, type);
+            k->store_v(kv_v_block(r->seq, layer, h, blk), at, v, hp->d_head, type);
+        } else { /* a V block's row 0 is a plain row: both are stored that way in scratch */
+            k->store_v(kv_scratch_k(f->kv, r->slot, layer, h), 0, kk, hp->d_head, type);
+            k->store_v(kv_scratch_v(f->kv, r->slot, layer, h), 0, v, hp->d_head, type);
+        }
+    }
+}
+
+/* The blocks from the committed end's on, as side row `row` sees them. */
+static void gather(struct lane *ln, int layer, int head, int row)
+{
+    const struct fwd *f = ln->f;
+    const struct plan *r = &f->row[row];
+    const int dh = f->hp->d_head, first = r->base / ATTN_BLOCK;
+    const enum kv_type type = kv_get_shape(f->kv)->type;
+    const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
+    int up = row;
+    for (int p = r->pos; p >= first * ATTN_BLOCK; p--) {
+        const int blk = p / ATTN_BLOCK, lane = p % ATTN_BLOCK;
+        char *gk = ln->own->gather_k + blk_bytes * (size_t)(blk - first);
+        char *gv = ln->own->gather_v + blk_bytes * (size_t)(blk - first);
+        const int slot = p >= r->base ? f->row[up].slot : -1;
+        if (slot >= 0) {
+            kv_copy_k(gk, lane, kv_scratch_k(f->kv, slot, layer, head), -1, dh, type);
+            kv_copy_v(gv, lane, kv_scratch_v(f->kv, slot, layer, head), -1, dh, type);
+        } else {
+            kv_copy_k(gk, lane, kv_k_block(r->seq, layer, head, blk), lane, dh, type);
+            kv_copy_v(gv, lane, kv_v_block(r->seq, layer, head, blk), lane, dh, type);
+        }
+        if (p >= r->base)
+            up = f->row[up].parent;
+    }
+}
+
+/* One chunk for the rows of a tile that see any of it: per query max, sum and values at index c - c_first. */
+static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int head, int g0, int n_g, int c, int c_first,
+                      int n_chunk, float *out_max, float *out_sum, float *out_acc)
+{
+    struct fwd *f = ln->f;
+    struct fwd_thread *own = ln->own;
+    const int dh = f->hp->d_head, c_lo = c * ATTN_CHUNK, side = f->row[tl->row0].slot >= 0;
+    const enum kv_type type = kv_get_shape(f->kv)->type;
+    const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
+    const void *kb[MAX_CHUNK_BLK], *vb[MAX_CHUNK_BLK];
+    int a = -1, n_q = 0, end = 0;
+    for (int t = 0; t < tl->n_row; t++) { /* rows of a tile stand at consecutive positions: the ones that see c are too */
+        const int pos = f->row[tl->row0 + t].pos, w = window_lo(f->hp, layer, pos);
+        const int lo = w > c_lo ? w - c_lo : 0, hi = pos + 1 - c_lo < ATTN_CHUNK ? pos + 1 - c_lo : ATTN_CHUNK;
+        if (lo >= hi)
+            continue;
+        a = a < 0 ? t : a;
+        end = hi > end ? hi : end;
+        for (int g = 0; g < n_g; g++, n_q++) {
+            own->lo[n_q] = lo;
+            own->hi[n_q] = hi;
+        }
+    }
+    if (n_q == 0)
+        return;
+    const struct plan *r0 = &f->row[tl->row0];
+    const int n_blk = (end + ATTN_BLOCK - 1) / ATTN_BLOCK, first = c_lo / ATTN_BLOCK, own_from = r0->base / ATTN_BLOCK;
+    for (int b = 0; b < n_blk; b++) {
+        const bool copied = side && first + b >= own_from;
+        kb[b] = copied ? own->gather_k + blk_bytes * (size_t)(first + b - own_from) : kv_k_block(r0->seq, layer, head, first + b);
+        vb[b] = copied ? own->gather_v + blk_bytes * (size_t)(first + b - own_from) : kv_v_block(r0->seq, layer, head, first + b);
+    }
+    const size_t at = (size_t)(c - c_first), first_q = (size_t)a * (size_t)n_g;
+    const struct attn_chunk ch = {
+        .k = kb, .v = vb, .kv_type = type, .n_blk = n_blk, .d_head = dh, .n_q = n_q,
+        .q = f->qh + (((size_t)head * (size_t)f->n_batch + (size_t)(tl->row0 + a)) * (size_t)f->group + (size_t)g0) * (size_t)dh,
+        .ld_q = (size_t)(n_g == f->group ? dh : dh * f->group), .lo = own->lo, .hi = own->hi, .softcap = f->hp->attn_softcap, .score = own->score,
+        .max = own->max, .sum = own->sum,
+        .acc = out_acc + (first_q * (size_t)n_chunk + at) * (size_t)dh, .ld_acc = (size_t)n_chunk * (size_t)dh,
+    };
+    f->k->attn(&ch);
+    for (int i = 0; i < n_q; i++) {
+        out_max[(first_q + (size_t)i) * (size_t)n_chunk + at] = own->max[i];
+        out_sum[(first_q + (size_t)i) * (size_t)n_chunk + at] = own->sum[i];
+    }
+}
+
+/* Queries of a tile's rows for heads [g0, g0 + n_g) of the group. WHY n_g is 1 or all: q rows then have one stride. */
+static void run_item(struct lane *ln, int layer, const struct tile *tl, int head, int g0, int n_g)
+{
+    struct fwd *f = ln->f;
+    struct fwd_thread *own = ln->own;
+    const size_t dh = (size_t)f->hp->d_head;
+    const struct plan *r0 = &f->row[tl->row0];
+    const int c_first = window_lo(f->hp, layer, r0->pos) / ATTN_CHUNK, c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
+    const int n_chunk = c_last - c_first + 1;
+    if (r0->slot >= 0)
+        gather(ln, layer, head, tl->row0);
+    for (int c = c_first; c <= c_last; c++)
+        run_chunk(ln, layer, tl, head, g0, n_g, c, c_first, n_chunk, own->part_max, own->part_sum, own->part_acc);
+    for (int t = 0; t < tl->n_row; t++)
+        for (int g = 0; g < n_g; g++) {
+            const int pos = f->row[tl->row0 + t].pos;
+            const int a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
+            const size_t at = (size_t)(t * n_g + g) * (size_t)n_chunk + (size_t)(a - c_first);
+            float *out = f->att + ((size_t)(tl->row0 + t) * (size_t)f->hp->n_head + (size_t)(head * f->group + g0 + g)) * dh;
+            f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at, own->part_acc + at * dh, dh);
+        }
+}
+
+/* Where the parts of one query of a split call lie. */
+static size_t part_at(const struct fwd *f, int row, int head)
+{
+    return ((size_t)row * (size_t)f->hp->n_head + (size_t)head) * (size_t)f->n_chunk;
+}
+
+void attention_run(struct lane *ln, int layer)
+{
+    struct fwd *f = ln->f;
+    const int n_sub = f->split_heads, n_g = f->group / n_sub, n_kv = f->hp->n_head_kv;
+    const int n_item = f->n_tile * n_kv * n_sub, n_thr = ln->ctx->n_threads;
+    if (!f->split_chunks) {
+        for (int i = ln->ctx->tid; i < n_item; i += n_thr)
+            run_item(ln, layer, &f->tile[i / (n_kv * n_sub)], i / n_sub % n_kv, i % n_sub * n_g, n_g);
+        return;
+    }
+    for (int i = 0, turn = 0; i < n_item; i++) {
+        const struct tile *tl = &f->tile[i / (n_kv * n_sub)];
+        const int head = i / n_sub % n_kv, g0 = i % n_sub * n_g;
+        const int c_first = window_lo(f->hp, layer, f->row[tl->row0].pos) / ATTN_CHUNK;
+        const int c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
+        bool gathered = f->row[tl->row0].slot < 0;
+        for (int c = c_first; c <= c_last; c++, turn++) {
+            if (turn % n_thr != ln->ctx->tid)
+                continue;
+            if (!gathered)
+                gather(ln, layer, head, tl->row0);
+            gathered = true;
+            for (int t = 0; t < tl->n_row; t++) /* one row, one head at a time: parts stand by (row, head) */
+                for (int g = g0; g < g0 + n_g; g++) {
+                    const struct tile one = {tl->row0 + t, 1};
+                    const size_t at = part_at(f, one.row0, head * f->group + g);
+                    run_chunk(ln, layer, &one, head, g, 1, c, 0, f->n_chunk, f->part_max + at, f->part_sum + at,
+                              f->part_acc + at * (size_t)f->hp->d_head);
+                }
+        }
+    }
+}
+
+void attention_merge_row(struct lane *ln, int layer, int row, float *out)
+{
+    const struct fwd *f = ln->f;
+    const size_t dh = (size_t)f->hp->d_head;
+    const int pos = f->row[row].pos, a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
+    for (int h = 0; h < f->hp->n_head; h++) {
+        const size_t at = part_at(f, row, h) + (size_t)a;
+        f->k->attn_merge(out + (size_t)h * dh, f->hp->d_head, b - a + 1, f->part_max + at, f->part_sum + at,
+                         f->part_acc + at * dh, dh);
+    }
+}

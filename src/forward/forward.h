@@ -1,0 +1,74 @@
+/* The forward pass: rows in, rows out. It knows models, and nothing of drafting.
+ *
+ * A row is a token (or an embedding) of a sequence, and its parent: another row of the same call, or the committed end.
+ * Prompt chunks, single steps, chains, trees and many sequences are the same call; there is no padding.
+ *   fwd_run = fwd_begin (checks, KV slots; can fail, then nothing has changed) + fwd_embed + fwd_layers + fwd_head,
+ * which also work alone: a range of layers, the head on some rows, hidden states from elsewhere.
+ * After it fwd_commit makes a path of rows part of its sequence; rows that are not committed leave no trace.
+ * INV: the logits of a row depend on its ancestors' tokens only (kernels.md C): not on the other rows, on the order of
+ *      the calls, on threads, pages or scratch slots.
+ * Threads: one engine thread. Views live until the next fwd_begin. Read next: layer.c, attention.c; sample.h. */
+#ifndef OTR_FORWARD_FORWARD_H
+#define OTR_FORWARD_FORWARD_H
+
+#include "base/pool.h"
+#include "kv/kv.h"
+#include "load/weights.h"
+
+enum {
+    FWD_END = -1,        /* parent: the end of what the sequence has committed */
+    FWD_MAX_DEPTH = 64,  /* ancestors of a row that live in scratch slots or beside them */
+    FWD_MAX_LOGITS = 16, /* rows of one call that keep logits */
+    FWD_MAX_TAPS = 8,
+};
+enum fwd_keep {
+    FWD_KEEP_LOGITS = 1, /* fwd_logits and fwd_argmax */
+    FWD_KEEP_HIDDEN = 2, /* fwd_tap, for the layers named by fwd_set_taps */
+};
+
+struct fwd_row {
+    int32_t token;         /* ignored where embd is given */
+    const float *embd;     /* [n_embd] input in place of a token's embedding (already scaled), or NULL */
+    struct kv_seq *seq;
+    int parent;            /* index of an earlier row of the same sequence, or FWD_END */
+    unsigned keep;
+};
+
+struct fwd_counts { /* of the last call */
+    int n_rows, n_scratch;   /* rows in all; of these in scratch slots */
+    int n_barriers;
+    uint64_t kv_bytes;       /* K and V bytes that attention read, each row's own */
+};
+
+struct fwd;
+
+struct fwd_opts {
+    int n_batch; /* most rows of a call */
+    int n_ctx;   /* longest sequence */
+};
+
+int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, struct kv *kv,
+               const struct fwd_opts *opts, struct otr_err *err);
+void fwd_destroy(struct fwd *f);
+/* Layers whose input (index n_layer: the last one's output) is kept for rows with FWD_KEEP_HIDDEN. Allocates. */
+int fwd_set_taps(struct fwd *f, const int *layers, int n, struct otr_err *err);
+
+int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
+
+/* OTR_E_ARG: a token outside the vocabulary, a parent that is not an earlier row of the sequence, too deep, no rows;
+ * OTR_E_LIMIT: over n_batch, the context, the KV pool, the scratch slots or FWD_MAX_LOGITS. Sequences are intact. */
+int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
+void fwd_embed(struct fwd *f);
+void fwd_layers(struct fwd *f, int l0, int l1);                       /* layers [l0, l1) on the hidden states */
+int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err); /* n <= FWD_MAX_LOGITS */
+
+const float *fwd_logits(const struct fwd *f, int row);            /* [n_vocab], NULL where not kept */
+int fwd_argmax(const struct fwd *f, int row);                     /* lowest id of the largest logit; -1: a NaN */
+const float *fwd_tap(const struct fwd *f, int tap, int row);      /* [n_embd], NULL where not kept */
+float *fwd_hidden(struct fwd *f, int row);                        /* [n_embd] the residual stream, writable */
+struct fwd_counts fwd_get_counts(const struct fwd *f);
+
+/* rows[0] continues the committed end, rows[i + 1] has parent rows[i]; n may be 0. */
+void fwd_commit(struct fwd *f, struct kv_seq *seq, const int *rows, int n);
+
+#endif

@@ -7,15 +7,15 @@
 #include "base/pool.h"
 
 /* First CPU of the physical core that `cpu` belongs to; itself where the kernel does not say. */
-static int core_of(int cpu)
+static size_t core_of(size_t cpu)
 {
     char path[96];
-    int first = cpu;
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    size_t first = cpu;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/thread_siblings_list", cpu);
     FILE *f = fopen(path, "r");
     if (!f)
         return cpu;
-    if (fscanf(f, "%d", &first) != 1)
+    if (fscanf(f, "%zu", &first) != 1)
         first = cpu;
     fclose(f);
     return first;
@@ -28,11 +28,11 @@ static int cores_in_mask(void)
     if (sched_getaffinity(0, sizeof mine, &mine) != 0)
         return 1;
     CPU_ZERO(&seen);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &mine))
             continue;
-        const int core = core_of(cpu);
-        if (core >= 0 && core < CPU_SETSIZE && !CPU_ISSET(core, &seen)) {
+        const size_t core = core_of(cpu);
+        if (core < CPU_SETSIZE && !CPU_ISSET(core, &seen)) {
             CPU_SET(core, &seen);
             n++;
         }

@@ -1,0 +1,60 @@
+# What a person types. CMake presets do the work; `make help` lists the targets.
+JOBS ?= $(shell nproc)
+PRESET_DIR = $(if $(filter release,$(1)),build,build-$(1))
+
+.PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench fuzz install clean
+
+all: build/build.ninja ## release build: build/outrider
+	@cmake --build build -j $(JOBS)
+
+build/build.ninja build-%/build.ninja:
+	@cmake --preset $(if $*,$*,release) $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) > /dev/null
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+deps: ## the Debian packages that building and testing need (apt-get)
+	@tools/deps.sh
+
+deps-dev: ## and those of lint, fuzz and the second compiler
+	@tools/deps.sh dev
+
+models: ## SmolLM2 135M and Gemma 3 270M into $${OUTRIDER_MODELS:-~/.cache/outrider}
+	@tools/fetch_models.sh smollm2 gemma3
+
+demo: deps all ## packages, build, a model, a prompt: two commands to a working program
+	@tools/demo.sh
+
+test: all ## all tests, the real-model ones too; ends with "N passed, N failed"
+	@tools/fetch_models.sh smollm2 gemma3 || echo "SKIPPED: tests of models that could not be fetched"
+	@tools/run_tests.sh build
+
+check: all ## the fast tests
+	@tools/run_tests.sh build -L fast
+
+proof: all ## the slow proofs; minutes to hours; PROOF.md says what they gave
+	@tools/fetch_models.sh smollm2 gemma3
+	@tools/proof.sh
+
+asan tsan msan clang debug cov: %: build-%/build.ninja ## fast tests under sanitizers, with clang, with coverage
+	@cmake --build build-$@ -j $(JOBS)
+	@tools/run_tests.sh build-$@ -L fast
+
+lint: all ## clang-format, include ladder, unique names, cppcheck, clang-tidy
+	@tools/lint.sh
+
+format: ## clang-format in place
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+bench: all ## decode speed beside the read roof of the same minute
+	@tools/bench.sh
+
+fuzz: build-fuzz/build.ninja ## every fuzzer for FUZZ_SECONDS (600) seconds
+	@cmake --build build-fuzz -j $(JOBS)
+	@tools/fuzz.sh
+
+install: all ## program, library, header, pkg-config file; PREFIX=/usr/local
+	@cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
+
+clean: ## all build folders
+	@rm -rf build build-*

@@ -16,8 +16,9 @@ import gguf
 import numpy as np
 import torch
 import transformers
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig,
+                          GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 
 N_TOK = 64
 STD = 0.1
@@ -32,28 +33,36 @@ def rope(theta=10000.0, **scaling):
     return dict(rope_theta=theta, **(scaling or {"rope_type": "default"}))
 
 
-VARIANTS = {
-    "llama-gqa-tied": (LlamaForCausalLM, LlamaConfig, dict(
+VARIANTS = {  # name: architecture of the file, class, configuration, options
+    "llama-gqa-tied": ("llama", LlamaForCausalLM, LlamaConfig, dict(
         num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=rope())),
-    "llama-bias-untied": (LlamaForCausalLM, LlamaConfig, dict(
+    "llama-bias-untied": ("llama", LlamaForCausalLM, LlamaConfig, dict(
         num_key_value_heads=4, attention_bias=True, mlp_bias=True, tie_word_embeddings=False, rope_parameters=rope())),
-    "llama-rope-llama3": (LlamaForCausalLM, LlamaConfig, dict(
+    "llama-rope-llama3": ("llama", LlamaForCausalLM, LlamaConfig, dict(
         num_key_value_heads=1, head_dim=16, tie_word_embeddings=True,
         rope_parameters=rope(500000.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                              original_max_position_embeddings=64))),
-    "llama-rope-linear": (LlamaForCausalLM, LlamaConfig, dict(
+    "llama-rope-linear": ("llama", LlamaForCausalLM, LlamaConfig, dict(
         num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=rope(rope_type="linear", factor=4.0))),
-    "mistral-window": (MistralForCausalLM, MistralConfig, dict(
-        num_key_value_heads=2, head_dim=16, sliding_window=16, tie_word_embeddings=False, rope_parameters=rope())),
-    "llama-scales": (GraniteForCausalLM, GraniteConfig, dict(
+    "mistral-window-linear": ("llama", MistralForCausalLM, MistralConfig, dict(
+        num_key_value_heads=2, head_dim=16, sliding_window=16, tie_word_embeddings=False,
+        rope_parameters=rope(rope_type="linear", factor=2.0))),
+    "granite": ("granite", GraniteForCausalLM, GraniteConfig, dict(
         num_key_value_heads=2, embedding_multiplier=6.0, residual_multiplier=0.4, attention_multiplier=0.6,
         logits_scaling=0.5, tie_word_embeddings=True, rope_parameters=rope())),
-    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig, dict(
-        num_hidden_layers=7, num_key_value_heads=1, head_dim=24, query_pre_attn_scalar=24, sliding_window=16,
-        tie_word_embeddings=True)),
-    "gemma3-linear-cap": (Gemma3ForCausalLM, Gemma3TextConfig, dict(
-        num_hidden_layers=7, num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16, sliding_window=16,
-        tie_word_embeddings=True, final_logit_softcapping=1.5,
+    "qwen2": ("qwen2", Qwen2ForCausalLM, Qwen2Config, dict(
+        num_key_value_heads=2, tie_word_embeddings=False, rope_parameters=rope(1e6))),
+    "qwen3": ("qwen3", Qwen3ForCausalLM, Qwen3Config, dict(
+        num_key_value_heads=2, head_dim=16, tie_word_embeddings=True, rope_parameters=rope(1e6))),
+    "gemma2": ("gemma2", Gemma2ForCausalLM, Gemma2Config, dict(
+        num_hidden_layers=3, num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16, sliding_window=16,
+        attn_logit_softcapping=0.4, final_logit_softcapping=1.5, tie_word_embeddings=True, rope_parameters=rope())),
+    "gemma3": ("gemma3", Gemma3ForCausalLM, Gemma3TextConfig, dict(
+        intermediate_size=40, num_hidden_layers=7, num_attention_heads=2, num_key_value_heads=1, head_dim=24,
+        query_pre_attn_scalar=24, sliding_window=16, tie_word_embeddings=True)),
+    "gemma3-linear-cap": ("gemma3", Gemma3ForCausalLM, Gemma3TextConfig, dict(
+        intermediate_size=40, num_hidden_layers=7, num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16,
+        sliding_window=16, tie_word_embeddings=True, final_logit_softcapping=1.5,
         rope_parameters=dict(full_attention=rope(1e6, rope_type="linear", factor=8.0), sliding_attention=rope()))),
 }
 
@@ -62,7 +71,7 @@ NAMES = {  # ours of transformers'; the layer's part
     "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
 }
-NORMS = {  # a layer's other norms: two in llama, four in gemma3, under the same names
+NORMS = {  # a layer's other norms: two in llama, four in gemma, under the same names
     False: {"post_attention_layernorm": "ffn_norm"},
     True: {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
            "post_feedforward_layernorm": "post_ffw_norm"},
@@ -80,7 +89,7 @@ def tensor_name(name, gemma):
 
 
 def interleave(w, n_head):
-    """Rows of q and k from rope pairs (i, i + n/2) to pairs (2i, 2i + 1), as the llama architecture's files hold them."""
+    """Rows of q and k from rope pairs (i, i + n/2) to pairs (2i, 2i + 1), as files of llama and granite hold them."""
     return w.reshape(n_head, 2, w.shape[0] // n_head // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
@@ -112,13 +121,15 @@ def write_hparams(out, c, gemma):
     out.add_layer_norm_rms_eps(c.rms_norm_eps)
     out.add_vocab_size(c.vocab_size)
     out.add_rope_freq_base(full["rope_theta"])
-    if not gemma: # the files of gemma3 leave it out
+    if not gemma: # its files leave it out
         out.add_rope_dimension_count(d_head)
     if full["rope_type"] == "linear":
         out.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         out.add_rope_scaling_factor(full["factor"])
     if getattr(c, "sliding_window", None):
         out.add_sliding_window(c.sliding_window)
+    if getattr(c, "attn_logit_softcapping", None):
+        out.add_attn_logit_softcapping(c.attn_logit_softcapping)
     if getattr(c, "final_logit_softcapping", None):
         out.add_final_logit_softcapping(c.final_logit_softcapping)
     if isinstance(c, GraniteConfig):
@@ -136,9 +147,9 @@ def rope_factors(model):
 
 
 def write_gguf(path, name, model):
-    c = model.config
-    gemma = isinstance(c, Gemma3TextConfig)
-    out = gguf.GGUFWriter(str(path), "gemma3" if gemma else "llama")
+    c, arch = model.config, VARIANTS[name][0]
+    gemma = arch.startswith("gemma")
+    out = gguf.GGUFWriter(str(path), arch)
     out.add_name("tiny " + name)
     out.add_description("random weights; made by tools/make_tiny_models.py")
     out.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -148,7 +159,7 @@ def write_gguf(path, name, model):
         out.add_tensor("rope_freqs.weight", rope_factors(model))
     for hf_name, p in model.named_parameters(): # a tied head is named once, as the embedding
         w = p.detach().numpy()
-        if not gemma and (".q_proj." in hf_name or ".k_proj." in hf_name):
+        if arch in ("llama", "granite") and (".q_proj." in hf_name or ".k_proj." in hf_name):
             w = interleave(w, c.num_attention_heads if ".q_proj." in hf_name else c.num_key_value_heads)
         if gemma and hf_name.endswith("norm.weight"):
             w = w + np.float32(1) # the file holds 1 + w
@@ -167,17 +178,17 @@ def write_golden(path, name, ids, logits):
         f.write("# n_tok n_vocab, then a line per token: id, top-2 margin of the logits after it, the logits\n")
         f.write(f"{logits.shape[0]} {logits.shape[1]}\n")
         for t, row in enumerate(logits):
-            values = " ".join(f"{v:.7g}" for v in row.tolist())
+            values = " ".join(f"{v:.5f}" for v in row.tolist())
             f.write(f"{ids[t]} {top[t, 0] - top[t, 1]:.5f} {values}\n")
 
 
 def make(out, name, seed):
-    cls, config, options = VARIANTS[name]
+    _, cls, config, options = VARIANTS[name]
     rng = torch.Generator().manual_seed(seed)
     model = cls(config(**(BASE | options), attn_implementation="eager")).float().eval()
     with torch.no_grad():
         for key, p in model.named_parameters():
-            centre = 1.0 if "norm" in key and not name.startswith("gemma3") else 0.0
+            centre = 1.0 if "norm" in key and not name.startswith("gemma") else 0.0
             p.copy_(centre + STD * torch.randn(p.shape, generator=rng))
         ids = [1] + torch.randint(3, len(PIECES), (N_TOK - 1,), generator=rng).tolist()
         logits = model(torch.tensor([ids])).logits[0]

@@ -67,6 +67,12 @@ static int one_stream(void)
 static const tile_table *tiles_of(enum ggml_type type)
 {
     switch (type) {
+    case GGML_F32:
+        return &tiles_f32;
+    case GGML_F16:
+        return &tiles_f16;
+    case GGML_BF16:
+        return &tiles_bf16;
     case GGML_Q4_0:
         return &tiles_q4_0;
     case GGML_Q4_1:
@@ -77,9 +83,14 @@ static const tile_table *tiles_of(enum ggml_type type)
         return &tiles_q5_1;
     case GGML_Q8_0:
         return &tiles_q8_0;
-    default:
-        return NULL;
+    case GGML_Q4_K:
+        return &tiles_q4_k;
+    case GGML_Q5_K:
+        return &tiles_q5_k;
+    case GGML_Q6_K:
+        return &tiles_q6_k;
     }
+    return NULL;
 }
 
 /* One matmul, as its helpers need it. */
@@ -164,5 +175,6 @@ void matmul_init_avx2(struct kernels *k)
     k->panel_rows = PANEL_ROWS;
     k->pack_bytes = pack_bytes_avx2;
     k->pack = pack_avx2;
+    k->act_pack = act_pack_avx2;
     k->matmul = matmul_avx2;
 }

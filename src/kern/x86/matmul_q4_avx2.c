@@ -9,14 +9,6 @@
  * Read next: matmul_k_avx2.c. */
 #include "kern/x86/tile.h"
 
-/* Group g (codes 4g..4g+3 of each row) of fifth bits, at bit 4. */
-TILE_INLINE __m256i fifth(__m256i h, int g)
-{
-    const __m256i bit = _mm256_set1_epi8(16);
-    const __m256i s = g < 4 ? _mm256_slli_epi16(h, 4 - g) : g == 4 ? h : _mm256_srli_epi16(h, g - 4);
-    return _mm256_and_si256(s, bit);
-}
-
 TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, const enum ggml_type type)
 {
     const int five = type == GGML_Q5_0 || type == GGML_Q5_1, has_min = type == GGML_Q4_1 || type == GGML_Q5_1;
@@ -46,7 +38,7 @@ TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, 
                     const __m256i n = TILE_LOAD(w[r] + 32 * v);
                     q[r] = _mm256_and_si256(half ? _mm256_srli_epi16(n, 4) : n, nibble);
                     if (five)
-                        q[r] = _mm256_or_si256(q[r], fifth(h[r], 4 * half + v));
+                        q[r] = _mm256_or_si256(q[r], tile_bits(h[r], 4 * half + v, _mm256_set1_epi8(16)));
                 }
                 UNROLL for (int m = 0; m < MT; m++) {
                     const __m256i x = tile_quad(a[m].q + 16 * half + 4 * v);

@@ -106,6 +106,12 @@ TILE_INLINE __m256i tile_quad(const void *p)
     return _mm256_set1_epi32(v);
 }
 
+/* Of each byte, the bits from bit `at` on, moved to bit 4 and masked: the high bits of 5- and 6-bit codes. */
+TILE_INLINE __m256i tile_bits(__m256i h, const int at, __m256i mask)
+{
+    return _mm256_and_si256(at < 4 ? _mm256_slli_epi16(h, 4 - at) : at == 4 ? h : _mm256_srli_epi16(h, at - 4), mask);
+}
+
 TILE_INLINE void tile_prefetch(const uint8_t *w, int bytes)
 {
     for (int i = 0; i < bytes; i += 64)

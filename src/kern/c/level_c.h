@@ -7,5 +7,8 @@
 size_t act_bytes_c(enum act_kind kind, int n_cols, int n_tok);
 void act_pack_c(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
                 int tok_hi);
+void attn_c(const struct attn_chunk *a);
+void attn_merge_c(float *out, int d_head, int n_chunk, const float *max, const float *sum, const float *acc,
+                  size_t ld_acc);
 
 #endif

@@ -37,8 +37,12 @@ struct gguf_tensor {
     const unsigned char *data; /* mapped, aligned to general.alignment */
 };
 
+/* path: a file, or the first part of a split model. *out is set only on OTR_OK. */
 int gguf_open(struct gguf **out, const char *path, struct otr_err *err);
 void gguf_close(struct gguf *g);
+/* OTR_E_IO when a file is shorter now than when it was opened: what is cut off cannot be read any more (SIGBUS). Somebody
+ * may still cut it later; this turns the likely case, a download that was started anew, into a sentence. */
+int gguf_check_size(const struct gguf *g, struct otr_err *err);
 
 /* Typed getters. OTR_OK; OTR_E_MISSING when the key is absent (err says so: optional keys pass err NULL and keep their
  * default, since *out is then untouched); OTR_E_FORMAT when it is there with another type or out of [lo, hi]. */
@@ -54,8 +58,9 @@ void gguf_arr_strings(const struct gguf_arr *a, struct gguf_str *strs);
 int32_t gguf_arr_i32(const struct gguf_arr *a, size_t i);
 float gguf_arr_f32(const struct gguf_arr *a, size_t i);
 
-const char *gguf_path(const struct gguf *g);
+const char *gguf_path(const struct gguf *g);    /* of the first part, for messages: printable, shortened if long */
 uint64_t gguf_file_bytes(const struct gguf *g); /* all parts */
+size_t gguf_n_parts(const struct gguf *g);
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name); /* NULL when absent; hashed */
@@ -66,13 +71,15 @@ void gguf_drop_pages(const struct gguf *g, const void *data, size_t bytes);
 struct gguf_kv {
     struct gguf_str key;
     enum gguf_type type;
-    const unsigned char *data; /* the value's bytes */
+    const unsigned char *data; /* the value's bytes; of a string: its text, arr.n bytes */
     struct gguf_arr arr;       /* type == GGUF_ARR */
 };
 size_t gguf_n_kv(const struct gguf *g);
 struct gguf_kv gguf_kv_at(const struct gguf *g, size_t i);
+const char *gguf_kv_type_name(enum gguf_type type); /* "u32", "string", "array", ... */
+size_t gguf_scalar_bytes(uint32_t type);            /* bytes of a value; 0 for strings, arrays and unknown types */
 uint32_t gguf_version(const struct gguf *g);
 
-const char *ggml_type_name(uint32_t type); /* "Q4_1", ...; "type 99" is not known: returns NULL */
+const char *ggml_type_name(uint32_t type); /* "Q4_1", ...; NULL: not a known type (gguf_open has refused those) */
 
 #endif

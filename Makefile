@@ -47,7 +47,7 @@ format: ## clang-format in place
 	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 
 bench: all ## decode speed beside the read roof of the same minute
-	@tools/bench.sh
+	@tools/bench.py
 
 fuzz: build-fuzz/build.ninja ## every fuzzer for FUZZ_SECONDS (600) seconds
 	@cmake --build build-fuzz -j $(JOBS)

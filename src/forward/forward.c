@@ -219,8 +219,11 @@ int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_
     if (n_logits > FWD_MAX_LOGITS)
         return OTR_FAIL(err, LIMIT, "%d rows keep logits (at most %d)", n_logits, FWD_MAX_LOGITS);
     for (int u = 0; u < f->n_use; u++)
-        if ((rc = kv_reserve(f->use[u].seq, f->use[u].need, err)) < 0)
+        if ((rc = kv_reserve(f->use[u].seq, f->use[u].need, err)) < 0) {
+            while (u-- > 0) /* pages taken for nothing go back */
+                kv_truncate(f->use[u].seq, kv_len(f->use[u].seq));
             return rc;
+        }
     assert(far < f->n_ctx); /* no sequence is longer than the tables */
     if (far >= f->n_rope)
         rope_fill(f, far + 1 + ATTN_CHUNK < f->n_ctx ? far + 1 + ATTN_CHUNK : f->n_ctx);

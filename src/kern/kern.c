@@ -24,6 +24,8 @@ static unsigned cpu_detect(void)
 {
     enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };
     unsigned a, b, c, d, found = 0;
+    if (__get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && d == signature_AMD_edx && c == signature_AMD_ecx)
+        found |= CPU_AMD;
     if (!__get_cpuid(1, &a, &b, &c, &d))
         return 0;
     if (!(c & bit_OSXSAVE) || (xcr0() & YMM_STATE) != YMM_STATE)

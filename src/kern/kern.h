@@ -118,7 +118,7 @@ struct kernels {
 };
 
 /* CPU features, detected once. */
-enum { CPU_AVX2 = 1, CPU_AVX512_VNNI = 2 }; /* AVX2 means AVX2 + FMA + F16C with OS support */
+enum { CPU_AVX2 = 1, CPU_AVX512_VNNI = 2, CPU_AMD = 4 }; /* AVX2 means AVX2 + FMA + F16C with OS support */
 unsigned kern_cpu(void);
 
 /* Fills the table with level `name` ("c", "avx2", ...), or the best one for NULL. OTR_KERN names that this CPU or this

@@ -2,9 +2,6 @@
  * In: panels, packed activations. Out: floats, the bits of c/matmul_c.c.
  * INV: nothing here changes a bit: a tile's output does not depend on its shape (tile.h), so this file is only speed.
  * Read next: tile.h, matmul_q4_avx2.c. */
-#include <cpuid.h>
-#include <stdatomic.h>
-
 #include "kern/c/level_c.h"
 #include "kern/levels.h"
 #include "kern/x86/tile.h"
@@ -35,33 +32,40 @@ static int plan_kind(enum ggml_type type)
     }
 }
 
-/* Zen 3 and whoever else prefers several streams (kernels.md B.2), and Zen 4 and later: one stream (A.3).
- * [plan kind][tokens - 1] */
-static const struct plan plan_many[PLAN_N][ACT_TILE] = {
-    [PLAN_Q4] = {{1, 4, 1}, {1, 4, 1}, {1, 2, 1}, {1, 2, 1}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0},
-                 {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}},
-    [PLAN_Q8] = {{1, 4, 1}, {1, 4, 1}, {1, 2, 1}, {1, 2, 1}, {2, 2, 1}, {2, 2, 1}, {2, 2, 1}, {2, 2, 1},
-                 {3, 2, 1}, {3, 2, 1}, {3, 2, 1}, {3, 2, 1}, {4, 2, 1}, {4, 2, 1}, {4, 2, 1}, {4, 2, 1}},
-    [PLAN_K] = {{1, 4, 1}, {1, 4, 1}, {1, 2, 1}, {1, 2, 1}, {2, 2, 1}, {2, 2, 1}, {2, 2, 1}, {2, 2, 1},
-                {3, 2, 1}, {3, 2, 1}, {3, 2, 1}, {3, 2, 1}, {4, 2, 1}, {4, 2, 1}, {4, 2, 1}, {4, 2, 1}},
-    [PLAN_F] = {{1, 4, 1}, {1, 4, 1}, {1, 2, 1}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 0}, {1, 1, 0},
-                {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}},
+/* By machine, as measured (GB/s at few tokens, GOP/s at many; kernels.md A, B.2). [plan kind][tokens - 1]
+ *   Intel with AVX-512 (Sapphire Rapids), and those we have not met: four far streams at 1 and 2 tokens (+25 % over one),
+ *     then fewer; from 5 tokens on as many as registers hold, one panel (+8..25 % over two passes of two panels)
+ *   Zen 3: the same, but two panels and more passes for Q8_0 and the K-quants
+ *   Zen 4 and later AMD: one stream */
+typedef struct plan plan_table[PLAN_N][ACT_TILE];
+static const plan_table plan_intel = {
+    [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
 };
-static const struct plan plan_one[PLAN_N][ACT_TILE] = {
-    [PLAN_Q4] = {{1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0},
-                 {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}},
-    [PLAN_Q8] = {{1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0},
-                 {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}},
-    [PLAN_K] = {{1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0},
-                {3, 1, 0}, {3, 1, 0}, {3, 1, 0}, {3, 1, 0}, {4, 1, 0}, {4, 1, 0}, {4, 1, 0}, {4, 1, 0}},
-    [PLAN_F] = {{1, 4, 0}, {1, 4, 0}, {1, 2, 0}, {1, 2, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0}, {1, 1, 0},
-                {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}, {2, 1, 0}},
+static const plan_table plan_zen3 = {
+    [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {2, 2, 1}, [8 ... 11] = {3, 2, 1},
+                 [12 ... 15] = {4, 2, 1}},
+    [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {2, 2, 1}, [8 ... 11] = {3, 2, 1},
+                [12 ... 15] = {4, 2, 1}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 5] = {1, 1, 1}, [6 ... 7] = {1, 1, 0},
+                [8 ... 15] = {2, 1, 0}},
+};
+static const plan_table plan_zen4 = {
+    [PLAN_Q4] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_Q8] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_K] = {[0 ... 3] = {1, 1, 0}, [4 ... 7] = {2, 1, 0}, [8 ... 11] = {3, 1, 0}, [12 ... 15] = {4, 1, 0}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 0}, [2 ... 3] = {1, 2, 0}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
 };
 
-/* WHY: by the instruction set, not the model number: the measured Zen 4 has AVX-512 and wants one stream. */
-static int one_stream(void)
+static const plan_table *plans_of_cpu(void)
 {
-    return (kern_cpu() & CPU_AVX512_VNNI) != 0;
+    const unsigned cpu = kern_cpu();
+    if (!(cpu & CPU_AMD))
+        return &plan_intel;
+    return cpu & CPU_AVX512_VNNI ? &plan_zen4 : &plan_zen3;
 }
 
 static const tile_table *tiles_of(enum ggml_type type)
@@ -157,8 +161,7 @@ static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_
     enum { GROUP_BYTES = 192 << 10 }; /* of weights kept in L2 while the tiles of a long prompt pass over them */
     const struct job j = {.w = w, .tiles = tiles_of(w->type), .panel = panel_bytes(w->type, w->n_cols), .out = out,
                           .ld_out = ld_out, .row_hi = row_hi, .act = act, .n_tok = n_tok};
-    const struct plan(*plans)[ACT_TILE] = one_stream() ? plan_one : plan_many;
-    const struct plan *plan = plans[plan_kind(w->type)];
+    const struct plan *plan = (*plans_of_cpu())[plan_kind(w->type)];
     const int lo = row_lo / PANEL_ROWS, hi = (row_hi + PANEL_ROWS - 1) / PANEL_ROWS;
     int group = hi - lo;
     if (n_tok > ACT_TILE) {

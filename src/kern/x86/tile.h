@@ -123,11 +123,9 @@ TILE_INLINE void tile_store(const struct tile_args *t, int m, int r, __m256 v)
     float *o = t->out[r] + (size_t)m * t->ld_out;
     if (t->n_row[r] == PANEL_ROWS) {
         _mm256_storeu_ps(o, v);
-    } else {
-        float lane[PANEL_ROWS];
-        _mm256_storeu_ps(lane, v);
-        for (int i = 0; i < t->n_row[r]; i++)
-            o[i] = lane[i];
+    } else { /* the last panel */
+        const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_maskstore_ps(o, _mm256_cmpgt_epi32(_mm256_set1_epi32(t->n_row[r]), lane), v);
     }
 }
 

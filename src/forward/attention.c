@@ -33,7 +33,7 @@ void attention_append(struct lane *ln, int layer)
     for (int i = lo; i < hi; i++) {
         const int t = i / hp->n_head_kv, h = i % hp->n_head_kv;
         const struct plan *r = &f->row[t];
-        const float *cs = f->rope[hparams_is_local(hp, layer)] + (size_t)r->pos * (size_t)hp->n_rot;
+        const float *cs = f->rope[hparams_rope_local(hp, layer)] + (size_t)r->pos * (size_t)hp->n_rot;
         float *q = f->qh + ((size_t)h * (size_t)f->n_batch + (size_t)t) * group * dh;
         float *kk = f->kk + ((size_t)t * (size_t)hp->n_head_kv + (size_t)h) * dh;
         float *v = f->v + ((size_t)t * (size_t)hp->n_head_kv + (size_t)h) * dh;

@@ -71,7 +71,7 @@ static void carve(struct fwd *f, struct arena *a)
     f->part_acc = floats(a, size_mul(parts, (size_t)hp->d_head));
     f->logits = floats(a, size_mul(FWD_MAX_LOGITS, (size_t)hp->n_vocab));
     f->rope[0] = floats(a, size_mul((size_t)f->n_ctx, (size_t)hp->n_rot));
-    f->rope[1] = hparams_has_local(hp) ? floats(a, size_mul((size_t)f->n_ctx, (size_t)hp->n_rot)) : NULL;
+    f->rope[1] = hp->rope_base_local > 0.0f ? floats(a, size_mul((size_t)f->n_ctx, (size_t)hp->n_rot)) : NULL;
     f->thr = arena_take(a, n_thr * sizeof *f->thr);
     for (size_t i = 0; i < n_thr; i++) {
         struct fwd_thread unused;

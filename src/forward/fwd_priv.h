@@ -85,7 +85,7 @@ struct fwd {
     int arg[FWD_MAX_LOGITS];
     struct fwd_thread *thr; /* [n_threads] */
 
-    float *rope[2];        /* [n_ctx, n_rot] {cos, sin} pairs: global, local layers; filled up to n_rope positions */
+    float *rope[2];        /* [n_ctx, n_rot] {cos, sin} pairs: by the base, by the local base; filled up to n_rope positions */
     int n_rope;
 
     int taps[FWD_MAX_TAPS], n_tap;

@@ -11,7 +11,7 @@ void rope_fill(struct fwd *f, int n_pos)
     const int half = hp->n_rot / 2;
     for (int local = 0; local < 2; local++) {
         const double base = (double)(local ? hp->rope_base_local : hp->rope_base);
-        /* WHY: linear scaling stretches the global layers only (gemma3); llama has no local ones */
+        /* WHY: layers with a base of their own (gemma3) see a window; only the others are stretched */
         const double factor = local ? 1.0 : (double)hp->rope_linear_factor;
         if (!f->rope[local])
             continue;

@@ -19,8 +19,8 @@ struct arch {
     bool embd_sqrt;        /* embeddings are scaled by sqrt(n_embd), rounded to float */
     bool logit_divides;    /* logits are divided by the file's logit_scale, not multiplied */
     int window_period;     /* where the file does not say; 0: a window holds for all layers */
-    float rope_base_local; /* of windowed layers; 0: the global one */
-    float attn_softcap, final_softcap;
+    float rope_base_local; /* of windowed layers; 0: they rotate like the others */
+    float attn_softcap, final_softcap; /* where the file does not say; 0: none */
     int narrow_q_layers;   /* the size (in layers) whose queries are scaled by sqrt(n_embd / n_head), not sqrt(d_head) */
 };
 
@@ -136,7 +136,7 @@ static int read_rope(struct reader *r, const struct arch *a, struct hparams *hp)
     hp->rope_linear_factor = 1.0f;
     if ((rc = read_float(r, "rope.freq_base", 1.0, 1e12, false, &hp->rope_base)) < 0)
         return rc;
-    hp->rope_base_local = a->rope_base_local > 0.0f ? a->rope_base_local : hp->rope_base;
+    hp->rope_base_local = a->rope_base_local;
     if ((rc = read_float(r, "rope.freq_base_swa", 1.0, 1e12, false, &hp->rope_base_local)) < 0 ||
         (rc = read_float(r, "rope.scale_linear", 1e-3, 1e6, false, &hp->rope_linear_factor)) < 0)
         return rc;
@@ -165,8 +165,8 @@ static int read_attention(struct reader *r, const struct arch *a, struct hparams
         return rc;
     if (a->window_period > 0 && (rc = read_int(r, "attention.sliding_window_pattern", 1, MAX_LAYER, false, &hp->window_period)) < 0)
         return rc;
-    if (a->attn_softcap > 0.0f && ((rc = read_float(r, "attn_logit_softcapping", 1e-3, 1e6, false, &hp->attn_softcap)) < 0 ||
-                                   (rc = read_float(r, "final_logit_softcapping", 1e-3, 1e6, false, &hp->final_softcap)) < 0))
+    if ((rc = read_float(r, "attn_logit_softcapping", 0.0, 1e6, false, &hp->attn_softcap)) < 0 ||
+        (rc = read_float(r, "final_logit_softcapping", 0.0, 1e6, false, &hp->final_softcap)) < 0)
         return rc;
     hp->window_all = a->window_period == 0;
     if (hp->window >= hp->n_ctx_train && hp->window_all)

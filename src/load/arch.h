@@ -12,8 +12,9 @@ struct hparams {
     int n_vocab, n_ctx_train, n_layer, n_embd, n_ff, n_head, n_head_kv, d_head;
     int n_rot;               /* rotated values of a head, even, <= d_head */
     enum rope_kind rope_kind;
-    float rope_base, rope_base_local; /* frequency bases of global and of windowed layers */
-    float rope_linear_factor;         /* positions are divided by it in global layers; 1: off */
+    float rope_base;                  /* frequency base */
+    float rope_base_local;            /* windowed layers have this one, unscaled; 0: they rotate like the others */
+    float rope_linear_factor;         /* positions are divided by it; 1: off */
     float norm_eps;
     float attn_scale;        /* of the queries */
     float attn_softcap, final_softcap; /* 0: none */
@@ -40,9 +41,10 @@ static inline int hparams_window(const struct hparams *hp, int layer)
     return hparams_is_local(hp, layer) ? hp->window : 0;
 }
 
-static inline bool hparams_has_local(const struct hparams *hp)
+/* Whether this layer rotates by the local base. */
+static inline bool hparams_rope_local(const struct hparams *hp, int layer)
 {
-    return hp->window > 0;
+    return hp->rope_base_local > 0.0f && hparams_is_local(hp, layer);
 }
 
 #endif

@@ -164,6 +164,8 @@ struct otr_sampling {
     float dry_multiplier;    /* 0: off */
     float dry_base;
     int dry_allowed_length, dry_penalty_last_n; /* -1: all */
+    const int32_t *dry_breakers; /* [n_dry_breakers] a repetition never reaches over these tokens; owned like bias */
+    size_t n_dry_breakers;
     uint64_t seed;
     const struct otr_logit_bias *bias; /* not owned; must outlive the use */
     size_t n_bias;

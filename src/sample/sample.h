@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-struct history { /* tokens before the row's prediction: base then path */
+struct history { /* tokens before the row's prediction: base then path; ids inside the vocabulary */
     const int32_t *base;
     size_t n_base;
     const int32_t *path;

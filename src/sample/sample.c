@@ -1,0 +1,201 @@
+/* Owns the sampler: its memory, the order of the chain, and the two ways to use it (a distribution, or just a token).
+ * In: logits and history. Out: struct dist, or an id. See sample.h; read next: penalties.c, chain.c, gumbel.c. */
+#include "sample/sample_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "sample/sample_math.h"
+
+/* ---- memory and settings ---- */
+
+static void carve(struct sampler *s, struct arena *a)
+{
+    const size_t n = (size_t)s->n_vocab;
+    s->row = arena_take(a, n * sizeof *s->row);
+    s->mark = arena_take(a, n * sizeof *s->mark);
+    s->z = arena_take(a, DRY_MAX_MATCH * sizeof *s->z);
+    s->cand = arena_take(a, n * sizeof *s->cand);
+    s->spare = arena_take(a, n * sizeof *s->spare);
+    s->id = arena_take(a, n * sizeof *s->id);
+    s->logit = arena_take(a, n * sizeof *s->logit);
+}
+
+int sampler_open(struct sampler **out, const struct otr_sampling *sp, int n_vocab, struct otr_err *err)
+{
+    if (n_vocab < 1)
+        return OTR_FAIL(err, ARG, "a sampler for a vocabulary of %d tokens", n_vocab);
+    struct sampler *s = calloc(1, sizeof *s);
+    if (!s)
+        return OTR_FAIL(err, NOMEM, "no memory for the sampler");
+    s->n_vocab = n_vocab;
+    struct arena count = {.cap = SIZE_MAX};
+    carve(s, &count);
+    s->block = calloc(1, count.used); /* WHY calloc: marks start at 0, and pages cost nothing until they are used */
+    const int rc =
+        s->block ? sampler_set(s, sp, err) : OTR_FAIL(err, NOMEM, "no memory for a sampler of %d tokens", n_vocab);
+    if (rc < 0) {
+        sampler_close(s);
+        return rc;
+    }
+    carve(s, &(struct arena){.base = s->block, .cap = count.used});
+    *out = s;
+    return OTR_OK;
+}
+
+/* Room for n entries of `size` bytes in *list. On error *list is as it was. */
+static int grow(void **list, size_t *cap, size_t n, size_t size, struct otr_err *err)
+{
+    if (n <= *cap)
+        return OTR_OK;
+    void *p = realloc(*list, size_mul(n, size));
+    if (!p)
+        return OTR_FAIL(err, NOMEM, "no memory for a list of %zu tokens in the sampling settings", n);
+    *list = p;
+    *cap = n;
+    return OTR_OK;
+}
+
+int sampler_set(struct sampler *s, const struct otr_sampling *sp, struct otr_err *err)
+{
+    void *bias = s->bias, *breaker = s->breaker;
+    int rc = settings_check(sp, s->n_vocab, err);
+    if (rc == OTR_OK)
+        rc = grow(&bias, &s->cap_bias, sp->n_bias, sizeof *s->bias, err);
+    s->bias = bias;
+    if (rc == OTR_OK)
+        rc = grow(&breaker, &s->cap_breaker, sp->n_dry_breakers, sizeof *s->breaker, err);
+    s->breaker = breaker;
+    if (rc < 0)
+        return rc;
+    if (sp->n_bias)
+        memcpy(s->bias, sp->bias, sp->n_bias * sizeof *s->bias);
+    if (sp->n_dry_breakers)
+        memcpy(s->breaker, sp->dry_breakers, sp->n_dry_breakers * sizeof *s->breaker);
+    s->sp = *sp;
+    s->sp.bias = NULL;
+    s->sp.dry_breakers = NULL;
+    s->log_min_p = sp->min_p > 0 ? sample_log((double)sp->min_p) : 0.0;
+    return OTR_OK;
+}
+
+void sampler_close(struct sampler *s)
+{
+    if (!s)
+        return;
+    free(s->block);
+    free(s->bias);
+    free(s->breaker);
+    free(s);
+}
+
+static bool edits(const struct sampler *s)
+{
+    return penalties_on(&s->sp) || dry_on(&s->sp) || s->sp.n_bias > 0;
+}
+
+bool sampler_is_plain_greedy(const struct sampler *s)
+{
+    return s->sp.temp <= 0 && !edits(s);
+}
+
+/* ---- the chain ---- */
+
+/* The first candidate of a row (id -1: all are -inf). A NaN is an error, wherever it stands. */
+static int find_top(const struct sampler *s, const float *x, const struct history *h, struct cand *top,
+                    struct otr_err *err)
+{
+    *top = (struct cand){-INFINITY, -1};
+    for (int i = 0; i < s->n_vocab; i++) {
+        if (x[i] <= top->logit)
+            continue; /* nearly always, so one comparison does both */
+        if (isnan(x[i]))
+            return OTR_FAIL(err, NUMERIC, "the logit of token %d after %zu tokens is not a number", i,
+                            h->n_base + h->n_path);
+        *top = (struct cand){x[i], i};
+    }
+    return OTR_OK;
+}
+
+/* Checks and edits a row. Out: the logits to go on with, and the first candidate. */
+static int prepare(struct sampler *s, const float *logits, const struct history *h, const float **x, struct cand *top,
+                   struct otr_err *err)
+{
+    int rc = find_top(s, logits, h, top, err); /* before the edits: a ban must not hide a NaN */
+    *x = logits;
+    if (rc == OTR_OK && edits(s)) {
+        memcpy(s->row, logits, (size_t)s->n_vocab * sizeof *s->row);
+        if (penalties_on(&s->sp))
+            penalties_apply(s, h, s->row);
+        if (dry_on(&s->sp))
+            dry_apply(s, h, s->row);
+        bias_apply(s, s->row);
+        *x = s->row;
+        rc = find_top(s, s->row, h, top, err);
+    }
+    if (rc == OTR_OK && top->id < 0)
+        return OTR_FAIL(err, ARG, "no token can be drawn: all %d are banned (logits or biases of -inf)", s->n_vocab);
+    return rc;
+}
+
+/* Temperature 0, or as good as 0; and a logit of +inf, which is certain. The first candidate is the whole law then. */
+static bool is_certain(const struct sampler *s, struct cand top)
+{
+    return s->sp.temp <= 0 || isinf(top.logit / s->sp.temp);
+}
+
+/* Temperature: the last station. Candidates whose quotient is -inf have no chance left; the first one stays. */
+static struct dist finish(struct sampler *s, struct span kept)
+{
+    int n = 0;
+    for (int i = 0; i < kept.n; i++) {
+        const float v = kept.c[i].logit / s->sp.temp;
+        if (n > 0 && v < -FLT_MAX)
+            continue;
+        s->id[n] = kept.c[i].id;
+        s->logit[n++] = v;
+    }
+    return (struct dist){n, s->id, s->logit};
+}
+
+int sampler_dist(struct sampler *s, const float *logits, const struct history *h, struct dist *out, struct otr_err *err)
+{
+    const float *x;
+    struct cand top;
+    const int rc = prepare(s, logits, h, &x, &top, err);
+    if (rc < 0)
+        return rc;
+    if (!is_certain(s, top)) {
+        *out = finish(s, chain_run(s, x, top, true));
+        return OTR_OK;
+    }
+    s->id[0] = top.id;
+    s->logit[0] = top.logit;
+    *out = (struct dist){1, s->id, s->logit};
+    return OTR_OK;
+}
+
+int32_t sampler_draw(const struct sampler *s, const struct dist *d, uint32_t choice, uint64_t n_before)
+{
+    const struct noise_key key = {.seed = s->sp.seed, .n_before = n_before, .choice = choice};
+    return s->sp.temp <= 0 ? d->id[0] : draw_list(&key, d->id, d->logit, d->n);
+}
+
+int32_t sampler_pick(struct sampler *s, const float *logits, const struct history *h, uint32_t choice,
+                     struct otr_err *err)
+{
+    const float *x;
+    struct cand top;
+    const int rc = prepare(s, logits, h, &x, &top, err);
+    if (rc < 0)
+        return rc;
+    if (is_certain(s, top))
+        return top.id;
+    const struct noise_key key = {.seed = s->sp.seed, .n_before = h->n_base + h->n_path, .choice = choice};
+    if (s->sp.top_k == 0 && !chain_sums(&s->sp))
+        return draw_row(&key, x, s->n_vocab, s->sp.temp, min_p_floor(s, top.logit), top);
+    const struct dist d = finish(s, chain_run(s, x, top, false));
+    return draw_list(&key, d.id, d.logit, d.n);
+}

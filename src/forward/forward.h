@@ -36,7 +36,6 @@ struct fwd_row {
 
 struct fwd_counts { /* of the last call */
     int n_rows, n_scratch;   /* rows in all; of these in scratch slots */
-    int n_barriers;
     uint64_t kv_bytes;       /* K and V bytes that attention read, each row's own */
 };
 

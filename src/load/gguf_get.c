@@ -84,7 +84,7 @@ int gguf_part_int(const struct gguf_part *p, const char *key, int64_t lo, int64_
     if (!kv)
         return OTR_E_MISSING;
     if (!is_int(kv->type))
-        return BAD_KEY(err, FORMAT, p, kv, key, "is a %s, expected an integer", gguf_kv_type_name(kv->type));
+        return BAD_KEY(err, FORMAT, p, kv, key, "has type %s, expected an integer", gguf_kv_type_name(kv->type));
     if (!int_value(kv, &v))
         return BAD_KEY(err, FORMAT, p, kv, key, "is %" PRIu64 ", expected %" PRId64 " to %" PRId64,
                        load_u64(kv->data), lo, hi);
@@ -115,7 +115,7 @@ int gguf_get_float(const struct gguf *g, const char *key, double lo, double hi, 
         const uint64_t bits = load_u64(kv->data);
         memcpy(&v, &bits, sizeof v);
     } else {
-        return BAD_KEY(err, FORMAT, p, kv, key, "is a %s, expected a float", gguf_kv_type_name(kv->type));
+        return BAD_KEY(err, FORMAT, p, kv, key, "has type %s, expected f32 or f64", gguf_kv_type_name(kv->type));
     }
     if (!(v >= lo && v <= hi)) /* NaN is out of every range */
         return BAD_KEY(err, FORMAT, p, kv, key, "is %g, expected %g to %g", v, lo, hi);
@@ -129,7 +129,7 @@ int gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct otr_e
     if (!kv)
         return OTR_E_MISSING;
     if (kv->type != GGUF_BOOL)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "is a %s, expected a bool", gguf_kv_type_name(kv->type));
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type %s, expected bool", gguf_kv_type_name(kv->type));
     *out = kv->data[0] != 0;
     return OTR_OK;
 }
@@ -140,7 +140,7 @@ int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, st
     if (!kv)
         return OTR_E_MISSING;
     if (kv->type != GGUF_STR)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "is a %s, expected a string", gguf_kv_type_name(kv->type));
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type %s, expected string", gguf_kv_type_name(kv->type));
     *out = (struct gguf_str){(const char *)kv->data, kv->arr.n};
     return OTR_OK;
 }
@@ -160,15 +160,15 @@ int gguf_get_arr(const struct gguf *g, const char *key, enum gguf_type type, str
     if (!kv)
         return OTR_E_MISSING;
     if (kv->type != GGUF_ARR)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "is a %s, expected an array of %s",
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type %s, expected array of %s",
                        gguf_kv_type_name(kv->type), gguf_kv_type_name(type));
     const enum gguf_type is = kv->arr.type;
     const bool other_sign = (type == GGUF_I32 && is == GGUF_U32) || (type == GGUF_U32 && is == GGUF_I32);
     if (is != type && !other_sign)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "is an array of %s, expected one of %s", gguf_kv_type_name(is),
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type array of %s, expected array of %s", gguf_kv_type_name(is),
                        gguf_kv_type_name(type));
     if (other_sign && !all_below_2_31(&kv->arr))
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "holds a %s that is no %s", gguf_kv_type_name(is),
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "holds a value of type %s that no %s can hold", gguf_kv_type_name(is),
                        gguf_kv_type_name(type));
     *out = kv->arr;
     out->type = type;

@@ -232,7 +232,7 @@ static int read_alignment(struct cursor *c, size_t *alignment)
     const size_t at = (size_t)(kv->data - c->part->map);
     snprintf(c->what, sizeof c->what, "key %s", key);
     if (kv->type != GGUF_U32)
-        return BAD_AT(c, at, FORMAT, "it is a %s, expected a u32", gguf_kv_type_name(kv->type));
+        return BAD_AT(c, at, FORMAT, "its type is %s, expected u32", gguf_kv_type_name(kv->type));
     const uint32_t v = load_u32(kv->data);
     if (v < 8 || v > GGUF_MAX_ALIGNMENT || (v & (v - 1)) != 0)
         return BAD_AT(c, at, FORMAT, "%" PRIu32 " is not a power of two from 8 to %d", v, GGUF_MAX_ALIGNMENT);

@@ -1,10 +1,10 @@
 /* Level avx2: matrix times activations. Cuts the rows into panels and the tokens into passes, and calls tiles.
  * In: panels, packed activations. Out: floats, the bits of c/matmul_c.c.
- * INV: nothing here changes a bit: a tile's output does not depend on its shape (tile.h), so this file is only speed.
- * Read next: tile.h, matmul_q4_avx2.c. */
+ * INV: nothing here changes a bit: a tile's output does not depend on its shape (panel.h), so this file is only speed.
+ * Read next: panel.h, matmul_q4_avx2.c. */
 #include "kern/c/level_c.h"
 #include "kern/levels.h"
-#include "kern/x86/tile.h"
+#include "kern/x86/panel.h"
 
 /* How m tokens of a packed tile are done: passes of nearly equal size (5 = 3 + 2, never 4 + 1), R panels at once.
  * far: the R panels are far apart, so that each is a long stream of its own. */

@@ -1,4 +1,4 @@
-/* AVX2 tiles of F32, F16, BF16. In: panels (tile.h), activations as floats. Out: floats, the bits of c/matmul_c.c.
+/* AVX2 tiles of F32, F16, BF16. In: panels (panel.h), activations as floats. Out: floats, the bits of c/matmul_c.c.
  * INV: partial sums of 64 k from +0, added to the total; a shorter tail is the last partial, not padded with zero
  * products (0 * infinity). Read next: matmul_avx2.c. */
 #include "kern/x86/tile.h"

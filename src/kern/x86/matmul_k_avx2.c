@@ -1,4 +1,4 @@
-/* AVX2 tiles of Q4_K, Q5_K, Q6_K. In: panels (tile.h), act_q8k. Out: floats, the bits of c/matmul_c.c.
+/* AVX2 tiles of Q4_K, Q5_K, Q6_K. In: panels (panel.h), act_q8k. Out: floats, the bits of c/matmul_c.c.
  *
  * A sub-block is added up in int16 (codes unsigned x activations signed), multiplied by its scale as it is widened
  * (vpmaddwd with the row's scale in both lanes) and added in int32 over the 256; one conversion and one fma each.

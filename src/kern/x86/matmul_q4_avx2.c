@@ -1,4 +1,4 @@
-/* AVX2 tiles of Q4_0, Q4_1, Q5_0, Q5_1. In: panels (tile.h), act_q8. Out: floats, the bits of c/matmul_c.c.
+/* AVX2 tiles of Q4_0, Q4_1, Q5_0, Q5_1. In: panels (panel.h), act_q8. Out: floats, the bits of c/matmul_c.c.
  *
  * A block of 32 k is 8 vpmaddubsw (codes unsigned x activations signed) added in int16, then one widening.
  * INV: no int16 lane is wrong at the end (activations are within +-127; sums wrap, only their end counts):

@@ -1,4 +1,4 @@
-/* AVX2 tiles of Q8_0. In: panels (tile.h), act_q8 for the scale, act_q8w for the codes. Out: floats, the bits of
+/* AVX2 tiles of Q8_0. In: panels (panel.h), act_q8 for the scale, act_q8w for the codes. Out: floats, the bits of
  * c/matmul_c.c. Codes are widened to int16 (vpmaddubsw would saturate: 2*255*127), two k per vpmaddwd, sums in int32:
  * INV: 32 * 128 * 127 < 2^20. Read next: matmul_avx2.c. */
 #include "kern/x86/tile.h"

@@ -1,6 +1,6 @@
-/* Packs GGUF rows into panels of 8 (layout in tile.h), once, at load. In: rows of a file. Out: panels; rows beyond the
+/* Packs GGUF rows into panels of 8 (layout in panel.h), once, at load. In: rows of a file. Out: panels; rows beyond the
  * matrix are zero blocks (scale 0, so the result is 0). Words are moved whole where GGUF already pairs code i with
- * i + 16. Read next: tile.h. */
+ * i + 16. Read next: panel.h. */
 #include <string.h>
 
 #include "kern/x86/tile.h"

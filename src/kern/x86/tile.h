@@ -1,90 +1,13 @@
-/* What the AVX2 tiles share: the panel layout, the arguments, the table of instances.
- *
- * A panel is 8 rows, one per float lane, all of K in one run of bytes (kernels.md B.1); panels start at multiples of 64
- * bytes and lie in row order. Inside, for each block, k ascending:
- *   Q4_0 Q4_1  4 x 32 B nibbles: vector v, byte 4r+j = q[r][4v+j] | q[r][16+4v+j] << 4; then 8 halves d (, 8 halves m)
- *   Q5_0 Q5_1  the same nibbles; 32 B: byte 4r+j, bit g = fifth bit of q[r][4g+j]; then d (, m)
- *   Q8_0       16 x 16 B: pair p, byte 2r+j = q[r][2p+j]; then d
- *   Q4_K       8 x (nibbles of 32, 8 B scales); 4 x 16 B minimums: pair p, byte 2r+j = mn[r][2p+j]; then d, dmin
- *   Q5_K       8 x (nibbles of 32, 32 B fifth bits, 8 B scales); the rest as Q4_K
- *   Q6_K       8 x (nibbles of 32, 2 x 32 B: vector u, byte 4r+j, bits 2p,2p+1 = high bits of q[r][16u+4p+j],
- *              2 x 8 B scales); then d
- *   floats     per k: 8 values
- * A tile is MT tokens x R panels, over all of K. INV: every tile of a format comes from one always-inline body, and an
- * output is one lane with one chain over k, so its bits depend on neither MT nor R.
- * Read next: matmul_avx2.c (who calls tiles), pack_avx2.c (who writes panels). */
+/* Inside an AVX2 tile: what the bodies share, and how one body becomes a table of instances (panel.h).
+ * Read next: matmul_q4_avx2.c. */
 #ifndef OTR_KERN_TILE_H
 #define OTR_KERN_TILE_H
 
 #include <immintrin.h>
 
-#include "kern/act.h"
+#include "kern/x86/panel.h"
 
-enum {
-    PANEL_ROWS = 8,
-    TILE_MAX_TOK = 8,   /* MT */
-    TILE_MAX_PANEL = 4, /* R */
-    TILE_PREFETCH = 2048, /* bytes ahead in each panel; 512 to 4096 measured alike on Zen 3 and Zen 4 */
-};
-
-/* Bytes of one block of 8 rows; floats: of one k. */
-static inline size_t panel_block_bytes(enum ggml_type type)
-{
-    switch (type) {
-    case GGML_F32:
-        return 32;
-    case GGML_F16:
-    case GGML_BF16:
-        return 16;
-    case GGML_Q4_0:
-        return 144;
-    case GGML_Q4_1:
-        return 160;
-    case GGML_Q5_0:
-        return 176;
-    case GGML_Q5_1:
-        return 192;
-    case GGML_Q8_0:
-        return 272;
-    case GGML_Q4_K:
-        return 8 * (128 + 8) + 64 + 32;
-    case GGML_Q5_K:
-        return 8 * (128 + 32 + 8) + 64 + 32;
-    case GGML_Q6_K:
-        return 8 * (128 + 64 + 16) + 16;
-    }
-    return 0;
-}
-
-static inline size_t panel_bytes(enum ggml_type type, int n_cols)
-{
-    const size_t n = (size_t)(n_cols / block_values(type)) * panel_block_bytes(type);
-    return (n + 63) / 64 * 64;
-}
-
-struct tile_args {
-    const uint8_t *w[TILE_MAX_PANEL]; /* panels */
-    float *out[TILE_MAX_PANEL];       /* first token, first row of the panel */
-    int n_row[TILE_MAX_PANEL];        /* rows of the panel to write, 1..8 */
-    size_t ld_out;
-    const void *act;  /* first block of the first token: act_q8, act_q8k or 64 floats */
-    const void *wide; /* act_q8w, for Q8_0 */
-    int mt;           /* tokens of the packed tile: the stride from block to block */
-    int n_cols;
-};
-typedef void (*tile_fn)(const struct tile_args *t);
-
-/* [MT - 1][0: R = 1, 1: R = 2, 2: R = 4]; NULL where MT * R > 8. */
-typedef tile_fn const tile_table[TILE_MAX_TOK][3];
-extern tile_table tiles_q4_0, tiles_q4_1, tiles_q5_0, tiles_q5_1, tiles_q8_0, tiles_q4_k, tiles_q5_k, tiles_q6_k,
-    tiles_f32, tiles_f16, tiles_bf16;
-
-size_t pack_bytes_avx2(enum ggml_type type, int n_rows, int n_cols);
-void pack_avx2(void *dst, const void *src, enum ggml_type type, int n_rows, int n_cols, int row_lo, int row_hi);
-void act_pack_avx2(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
-                   int tok_hi);
-
-/* -- inside a tile */
+enum { TILE_PREFETCH = 2048 }; /* bytes ahead in each panel; 512 to 4096 measured alike on Zen 3 and Zen 4 */
 
 #define TILE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)

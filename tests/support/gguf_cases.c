@@ -1,6 +1,7 @@
 /* See gguf_cases.h. One line is one file: its name, what must be said about it, and how it differs from an empty one. */
 #include "support/gguf_cases.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CASE(id, want, ...)                                                                                            \
@@ -188,6 +189,35 @@ static void tensor_sizes(gguf_case_fn fn, void *user)
          gb_u32(b, "split.no", 2));
 }
 
+/* Right files whose hyper-parameters are for arch.c to judge: a model's, and hostile ones (#25821, #26051). */
+static void architectures(gguf_case_fn fn, void *user)
+{
+    static const char *const u32s[] = {"context_length", "embedding_length", "block_count", "feed_forward_length",
+                                       "attention.head_count", "attention.head_count_kv", "rope.dimension_count"};
+    static const uint32_t right[] = {512, 64, 5, 172, 8, 4, 8}, blocks[] = {512, 64, UINT32_MAX, 172, 8, 4, 8},
+                          zeros[7] = {0}, heads[] = {512, 64, 5, 172, 3, 7, 0x80000000u};
+    static const struct {
+        const char *id;
+        const uint32_t *v;
+    } files[] = {{"ok_arch", right}, {"ok_arch_blocks", blocks}, {"ok_arch_zeros", zeros}, {"ok_arch_heads", heads}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct gguf_build b;
+        char key[64];
+        gb_init(&b);
+        gb_str(&b, "general.architecture", "llama");
+        for (size_t k = 0; k < 7; k++) {
+            snprintf(key, sizeof key, "llama.%s", u32s[k]);
+            gb_u32(&b, key, files[i].v[k]);
+        }
+        gb_f32(&b, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+        gb_f32(&b, "llama.rope.freq_base", 10000.0f);
+        gb_strs(&b, "tokenizer.ggml.tokens", (const char *const[]){"<s>", "a", "b"}, 3);
+        gb_tensor(&b, "token_embd.weight", GGML_Q8_0, 2, NE(64, 3), NULL);
+        fn(user, files[i].id, "", &b);
+        gb_free(&b);
+    }
+}
+
 void gguf_cases(gguf_case_fn fn, void *user)
 {
     headers(fn, user);
@@ -195,4 +225,5 @@ void gguf_cases(gguf_case_fn fn, void *user)
     alignments(fn, user);
     tensor_tables(fn, user);
     tensor_sizes(fn, user);
+    architectures(fn, user);
 }

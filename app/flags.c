@@ -50,7 +50,7 @@ static bool names_flag(const struct flag *f, struct word *w)
             w->no = false;
             return true;
         }
-        if (has_no_form(f) && n > 2 && w->n == n + 3 && same_name(w->name, "--no-", 5) &&
+        if (has_no_form(f) && n > 2 && name[1] == '-' && w->n == n + 3 && same_name(w->name, "--no-", 5) &&
             same_name(name + 2, w->name + 5, n - 2)) {
             w->no = true;
             return true;
@@ -119,12 +119,9 @@ static void nearest_flag(const struct flag_cmd *c, const struct word *w, char *b
 
 /* ---- values ---- */
 
-static int range_error(const struct flag *f, const char *shown, const char *q, struct otr_err *err)
+static int range_error(const struct flag *f, bool under, const char *shown, const char *q, struct otr_err *err)
 {
-    const bool floating = f->kind == FLAG_FLOAT;
-    if (f->hi >= (floating ? 1e9 : 1e18))
-        return OTR_FAIL(err, ARG, "bad value (%s): %s is under %.10g", shown, q, f->lo);
-    return OTR_FAIL(err, ARG, "bad value (%s): %s is not between %.10g and %.10g", shown, q, f->lo, f->hi);
+    return OTR_FAIL(err, ARG, "bad value (%s): %s is %s %.10g", shown, q, under ? "under" : "over", under ? f->lo : f->hi);
 }
 
 static int set_number(const struct flag *f, void *at, const char *shown, const char *value, struct otr_err *err)
@@ -136,8 +133,8 @@ static int set_number(const struct flag *f, void *at, const char *shown, const c
         const float x = strtof(value, &end);
         if (end == value || *end || isspace((unsigned char)value[0]) || !isfinite(x))
             return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not a finite number", shown, q);
-        if (!((double)x >= f->lo && (double)x <= f->hi))
-            return range_error(f, shown, q, err);
+        if ((double)x < f->lo || (double)x > f->hi)
+            return range_error(f, (double)x < f->lo, shown, q, err);
         *(float *)at = x;
         return OTR_OK;
     }
@@ -145,7 +142,7 @@ static int set_number(const struct flag *f, void *at, const char *shown, const c
     if (end == value || *end || isspace((unsigned char)value[0]))
         return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not a whole number", shown, q);
     if (errno == ERANGE || (double)x < f->lo || (double)x > f->hi)
-        return range_error(f, shown, q, err);
+        return range_error(f, x < 0 || (double)x < f->lo, shown, q, err);
     if (f->kind == FLAG_INT)
         *(int *)at = (int)x;
     else
@@ -263,7 +260,7 @@ static int take_flag(const struct flag_cmd *c, const char *arg, const char *next
     }
     if (f->kind == FLAG_IGNORED && notes)
         fprintf(notes, "outrider: note: %s does nothing here: %s\n", shown, f->help);
-    const int rc = w.value ? set_value(f, base, shown, w.value, err) : OTR_OK;
+    const int rc = f->kind == FLAG_IGNORED ? OTR_OK : set_value(f, base, shown, w.value, err);
     return rc < 0 ? rc : took;
 }
 
@@ -297,31 +294,33 @@ int flags_parse(const struct flag_cmd *c, int argc, char **argv, FILE *notes, st
 
 /* ---- help ---- */
 
-/* "-n, --n-predict N" */
-static size_t show_names(const struct flag *f, char *buf, size_t cap)
+/* "-n, --n-predict N": the first name, and the second where they are a short and a long one. */
+static size_t show_names(const struct flag *f, bool both, char *buf, size_t cap)
 {
-    size_t n, used = 0;
-    const char *names = f->names, *name;
-    for (int i = 0; i < 2 && (name = next_name(&names, &n)) && used < cap; i++)
-        used += (size_t)snprintf(buf + used, cap - used, "%s%.*s", i ? ", " : "", (int)n, name);
-    if (f->arg && used < cap)
-        used += (size_t)snprintf(buf + used, cap - used, " %s", f->arg);
-    return used < cap ? used : cap - 1;
+    size_t n;
+    const char *names = f->names, *name = next_name(&names, &n);
+    int used = snprintf(buf, cap, "%.*s", (int)n, name);
+    if (both && name[1] != '-' && (name = next_name(&names, &n)) && name[1] == '-')
+        used += snprintf(buf + used, cap - (size_t)used, ", %.*s", (int)n, name);
+    if (f->arg)
+        used += snprintf(buf + used, cap - (size_t)used, " %s", f->arg);
+    return (size_t)used;
 }
 
 void flags_help(const struct flag_cmd *c, const char *program, FILE *out)
 {
-    enum { COLUMN = 34 };
+    enum { COLUMN = 32 };
     fprintf(out, "usage: outrider %s %s\n%s\n\n", c->name, c->usage, c->about);
     for (int s = 0; s < FLAG_MAX_SETS; s++) {
-        char left[160];
+        char left[200]; /* the longest line of our own tables takes half of it */
         size_t used = 0;
         for (size_t i = 0; i < c->sets[s].n; i++) {
             const struct flag *f = &c->sets[s].flags[i];
             if (f->kind == FLAG_IGNORED || f->kind == FLAG_REFUSED || !f->help)
                 continue;
-            used += show_names(f, left + used, sizeof left - used);
-            if (strcmp(f->help, "+") == 0) {
+            const bool joined = strcmp(f->help, "+") == 0;
+            used += show_names(f, used == 0 && !joined, left + used, sizeof left - used);
+            if (joined) {
                 used += (size_t)snprintf(left + used, sizeof left - used, ", ");
                 continue;
             }

@@ -27,7 +27,7 @@ enum flag_kind {
 };
 
 struct flag {
-    const char *names; /* all spellings, a space between; help shows the first two: "-n --n-predict --predict" */
+    const char *names; /* all spellings, a space between: "-n --n-predict --predict" */
     enum flag_kind kind;
     size_t at;         /* offset of the value in the set's struct */
     const char *arg;   /* what the value is called in help: "N" */

@@ -1,0 +1,168 @@
+/* Owns the model, engine and sequence of a run. See session.h; read next: run.c, chat.c. */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* A line on stderr, when that is a terminal, that the next one or progress_end replaces. */
+static void progress(const char *what, size_t done, size_t all)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r%s", what);
+    if (all)
+        fprintf(stderr, " %zu of %zu tokens", done, all);
+    fputs("\033[K", stderr);
+}
+
+static void progress_end(void)
+{
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+int session_open(struct session *s, const struct run_opts *o, struct otr_err *err)
+{
+    const struct engine_opts *e = &o->engine;
+    *s = (struct session){.o = o};
+    progress("loading", 0, 0);
+    int rc = otr_model_open(&s->model, e->model, &(struct otr_model_opts){e->n_threads, cli_env.kern}, err);
+    progress_end();
+    if (rc < 0)
+        return rc;
+    s->info = otr_model_info(s->model);
+    if (e->n_ctx > s->info->n_ctx_train)
+        cli_note("a context of %d tokens is more than the model was trained for (%d)", e->n_ctx, s->info->n_ctx_train);
+    const struct otr_engine_opts eo = {
+        .n_threads = e->n_threads, .n_ctx = e->n_ctx, .n_seq = 1, .n_batch = e->n_batch, .kv_type = e->kv_type};
+    rc = otr_engine_create(&s->engine, s->model, &eo, err);
+    if (rc == OTR_OK)
+        rc = otr_seq_create(&s->seq, s->engine, err);
+    if (rc < 0)
+        session_close(s);
+    return rc;
+}
+
+void session_close(struct session *s)
+{
+    otr_seq_destroy(s->seq);
+    otr_engine_destroy(s->engine);
+    otr_model_close(s->model);
+    *s = (struct session){0};
+}
+
+/* ---- ids ---- */
+
+/* Either a text as it stands or messages for the template. */
+struct source {
+    const struct text *raw;
+    const struct otr_message *msgs;
+    size_t n_msgs;
+};
+
+static int64_t encode_once(const struct session *s, const struct source *from, const struct prompt *to, struct otr_err *err)
+{
+    if (from->raw)
+        return otr_tokenize(s->model, from->raw->bytes, from->raw->n, OTR_TOK_ADD_SPECIAL | OTR_TOK_PARSE_SPECIAL, to->ids, to->n,
+                            err);
+    return otr_chat_tokenize(s->model, from->msgs, from->n_msgs, true, to->ids, to->n, err);
+}
+
+static int encode(const struct session *s, const struct source *from, struct prompt *out, struct otr_err *err)
+{
+    size_t cap = 1024;
+    for (;;) { /* the second time round there is room */
+        struct prompt p = {malloc(cap * sizeof *p.ids), cap};
+        if (!p.ids)
+            return OTR_FAIL(err, NOMEM, "no memory for a prompt of %zu tokens", cap);
+        const int64_t n = encode_once(s, from, &p, err);
+        if (n >= 0 && (size_t)n <= cap) {
+            *out = (struct prompt){p.ids, (size_t)n};
+            return OTR_OK;
+        }
+        free(p.ids);
+        if (n < 0)
+            return (int)n;
+        cap = (size_t)n;
+    }
+}
+
+int session_encode_raw(const struct session *s, const struct text *t, struct prompt *out, struct otr_err *err)
+{
+    return encode(s, &(struct source){.raw = t}, out, err);
+}
+
+int session_encode_chat(const struct session *s, const struct otr_message *msgs, size_t n_msgs, struct prompt *out,
+                        struct otr_err *err)
+{
+    return encode(s, &(struct source){.msgs = msgs, .n_msgs = n_msgs}, out, err);
+}
+
+/* ---- reply ---- */
+
+static bool on_text(void *user, const char *text, size_t n, int32_t token)
+{
+    const bool *quiet = user;
+    (void)token;
+    return (*quiet || cli_write(text, n)) && !cli_interrupted;
+}
+
+/* Forgets what is not a beginning of the prompt; keeps at least one token of it to run. Returns what is left. */
+static size_t keep_common(struct otr_seq *seq, const struct prompt *p)
+{
+    const int32_t *have = otr_seq_tokens(seq);
+    const size_t n = otr_seq_len(seq);
+    size_t same = 0;
+    while (same < n && same + 1 < p->n && have[same] == p->ids[same])
+        same++;
+    otr_seq_truncate(seq, same, NULL);
+    return same;
+}
+
+/* Runs all but the last pass of the prompt from *done on. WHY not leave it to otr_generate: to show progress and to
+ * hear Ctrl-C. The bits do not depend on it. */
+static int run_prompt(struct session *s, const struct prompt *p, size_t *done, struct otr_err *err)
+{
+    const size_t pass = s->o->engine.n_batch ? (size_t)s->o->engine.n_batch : 256;
+    int rc = OTR_OK;
+    while (rc == OTR_OK && !cli_interrupted && p->n - *done > pass) {
+        progress("prompt", *done, p->n);
+        if ((rc = otr_seq_append(s->seq, p->ids + *done, pass, err)) == OTR_OK)
+            *done += pass;
+    }
+    progress_end();
+    return rc;
+}
+
+int session_reply(struct session *s, const struct prompt *p, size_t max_tokens, bool quiet, struct otr_gen_result *out,
+                  struct otr_err *err)
+{
+    const struct otr_gen g = {.sampling = s->o->sampling, .max_tokens = max_tokens, .ignore_eos = s->o->ignore_eos,
+                              .stops = s->o->stops.v, .n_stops = s->o->stops.n, .on_text = on_text, .user = &quiet};
+    const size_t cached = keep_common(s->seq, p);
+    size_t done = cached;
+    int rc = OTR_OK;
+    *out = (struct otr_gen_result){0};
+    const double t0 = clock_ms();
+    if (p->n <= (size_t)otr_engine_n_ctx(s->engine)) /* otherwise otr_generate says what is wrong, at once */
+        rc = run_prompt(s, p, &done, err);
+    const double run_ms = clock_ms() - t0;
+    if (rc == OTR_OK && cli_interrupted)
+        out->stop = OTR_STOP_ABORT;
+    else if (rc == OTR_OK)
+        rc = otr_generate(s->seq, p->ids + done, p->n - done, &g, out, err);
+    if (rc < 0)
+        return rc;
+    out->prompt_ms += run_ms;
+    out->n_prompt += done - cached;
+    out->n_cached = cached;
+    return OTR_OK;
+}
+
+double per_second(size_t n, double ms)
+{
+    return ms > 0 ? 1e3 * (double)n / ms : 0;
+}

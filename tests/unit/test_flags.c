@@ -1,0 +1,349 @@
+/* The command line parser (app/flags.c) and the flags of run (app/run_opts.c, app/foreign_flags.c). They are no part of
+ * the library, so they are compiled in here. Distances are checked against the published definition (optimal string
+ * alignment), written as a plain recursion. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "flags.c"
+#include "foreign_flags.c"
+#include "run_opts.c"
+
+/* ---- a small table ---- */
+
+struct small {
+    bool on;
+    int n;
+    int64_t big;
+    float x;
+    const char *s;
+    struct flag_list l;
+};
+
+#define S(member) offsetof(struct small, member)
+static const struct flag small_table[] = {
+    {"--on -o", FLAG_BOOL, S(on), NULL, "yes", 0, 0, "TEST_FLAGS_ON"},
+    {"-n --number --n-umber", FLAG_INT, S(n), "N", "a number", -1, 100, "TEST_FLAGS_N"},
+    {"--big", FLAG_INT64, S(big), "N", "+", 0, 9e18, NULL},
+    {"-x --ex", FLAG_FLOAT, S(x), "X", "two on a line", 0, 2, NULL},
+    {"-s --string", FLAG_STR, S(s), "TEXT", "text", 0, 0, NULL},
+    {"--list", FLAG_LIST, S(l), "TEXT", NULL, 0, 0, NULL},
+    {"-fa --flash", FLAG_IGNORED, 0, "?", "why", 0, 0, NULL},
+    {"--mmap", FLAG_IGNORED, 0, NULL, "why", 0, 0, NULL},
+    {"-g", FLAG_REFUSED, 0, NULL, "do something else", 0, 0, NULL},
+};
+
+enum { MAX_ARGS = 32 };
+static struct small got;
+static struct flag_words words;
+static struct otr_err err;
+static char *line[MAX_ARGS];
+
+/* Parses "a b c" (no word holds a space); the words stay until the next call. */
+static int parse(const char *text)
+{
+    static char copy[400];
+    int n = 0;
+    flag_list_free(&got.l);
+    got = (struct small){0};
+    snprintf(copy, sizeof copy, "cmd %s", text);
+    for (char *w = strtok(copy, " "); w && n < MAX_ARGS; w = strtok(NULL, " "))
+        line[n++] = w;
+    const struct flag_cmd c = {.name = "cmd", .usage = "", .about = "", .example = "",
+                               .sets = {{small_table, sizeof small_table / sizeof small_table[0], &got}}};
+    return flags_parse(&c, n, line, NULL, &words, &err);
+}
+
+static void refused(const char *text, const char *sentence)
+{
+    assert_int_equal(parse(text), OTR_E_ARG);
+    assert_string_equal(err.msg, sentence);
+}
+
+static void test_forms(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--on -n 7 --big=9000000000 -x 0.5 -s=a=b --list p --list q"), OTR_OK);
+    assert_true(got.on);
+    assert_int_equal(got.n, 7);
+    assert_true(got.big == 9000000000);
+    assert_true(got.x == 0.5f);
+    assert_string_equal(got.s, "a=b");
+    assert_int_equal(got.l.n, 2);
+    assert_string_equal(got.l.v[1], "q");
+    assert_int_equal(words.n, 0);
+    assert_int_equal(parse("--n_umber -1 --on=off"), OTR_OK);
+    assert_int_equal(got.n, -1);
+    assert_false(got.on);
+    assert_int_equal(parse("--on --no-on"), OTR_OK);
+    assert_false(got.on);
+    assert_int_equal(parse("-n 1 -n 2"), OTR_OK); /* the last one counts */
+    assert_int_equal(got.n, 2);
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("a -n 3 - b -- -n c"), OTR_OK);
+    assert_int_equal(words.n, 5);
+    assert_string_equal(words.v[0], "a");
+    assert_string_equal(words.v[1], "-");
+    assert_string_equal(words.v[3], "-n");
+    assert_string_equal(words.v[4], "c");
+    assert_int_equal(got.n, 3);
+    assert_int_equal(parse("-n 3 --help --unknown"), OTR_OK);
+    assert_true(words.help);
+}
+
+static void test_ignored(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("-fa -n 1"), OTR_OK); /* its value may be left out */
+    assert_int_equal(got.n, 1);
+    assert_int_equal(parse("-fa on -n 2 --no-mmap w"), OTR_OK);
+    assert_int_equal(got.n, 2);
+    assert_int_equal(words.n, 1);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    refused("--numbr 1", "unknown flag (--numbr): the nearest of 'cmd' is --number");
+    refused("--sting=1", "unknown flag (--sting): the nearest of 'cmd' is --string");
+    refused("--no-number", "unknown flag (--no-number): the nearest of 'cmd' is --n-umber");
+    refused("-g", "flag not supported (-g): do something else");
+    refused("-n", "missing value (-n): it needs N");
+    refused("-n x", "bad value (-n): 'x' is not a whole number");
+    refused("-n 1.5", "bad value (-n): '1.5' is not a whole number");
+    refused("-n=", "bad value (-n): '' is not a whole number");
+    refused("-n 101", "bad value (-n): 101 is over 100");
+    refused("-n -2", "bad value (-n): -2 is under -1");
+    refused("-n 99999999999999999999", "bad value (-n): 99999999999999999999 is over 100");
+    refused("-n -99999999999999999999", "bad value (-n): -99999999999999999999 is under -1");
+    refused("-x nan", "bad value (-x): 'nan' is not a finite number");
+    refused("-x inf", "bad value (-x): 'inf' is not a finite number");
+    refused("-x 1e99", "bad value (-x): '1e99' is not a finite number");
+    refused("-x -0.1", "bad value (-x): -0.1 is under 0");
+    refused("-x 2.5", "bad value (-x): 2.5 is over 2");
+    refused("--on=maybe", "bad value (--on): it is on or off");
+    refused("--no-on=1", "bad flag (--no-on): it takes no value");
+    refused("--mmap=1", "bad flag (--mmap): it takes no value");
+    refused("--\x01\xff", "unknown flag (--\?\?): the nearest of 'cmd' is --on");
+}
+
+static void test_environment(void **state)
+{
+    (void)state;
+    setenv("TEST_FLAGS_N", "5", 1);
+    setenv("TEST_FLAGS_ON", "true", 1);
+    assert_int_equal(parse(""), OTR_OK);
+    assert_int_equal(got.n, 5);
+    assert_true(got.on);
+    assert_int_equal(parse("-n 6 --no-on"), OTR_OK); /* the flag wins */
+    assert_int_equal(got.n, 6);
+    assert_false(got.on);
+    setenv("TEST_FLAGS_N", "five", 1);
+    refused("", "bad value (TEST_FLAGS_N): 'five' is not a whole number");
+    unsetenv("TEST_FLAGS_N");
+    unsetenv("TEST_FLAGS_ON");
+}
+
+/* Edits by the definition: the last letters are equal, replaced, inserted, deleted, or swapped with those before. */
+static int osa(const char *a, int na, const char *b, int nb)
+{
+    if (na == 0 || nb == 0)
+        return na + nb;
+    int best = osa(a, na - 1, b, nb - 1) + (a[na - 1] != b[nb - 1]);
+    const int del = osa(a, na - 1, b, nb) + 1, ins = osa(a, na, b, nb - 1) + 1;
+    best = del < best ? del : best;
+    best = ins < best ? ins : best;
+    if (na > 1 && nb > 1 && a[na - 1] == b[nb - 2] && a[na - 2] == b[nb - 1]) {
+        const int swap = osa(a, na - 2, b, nb - 2) + 1;
+        best = swap < best ? swap : best;
+    }
+    return best;
+}
+
+static void test_distance(void **state)
+{
+    (void)state;
+    assert_int_equal(flags_distance("kitten", "sitting"), 3);
+    assert_int_equal(flags_distance("--tmep", "--temp"), 1);
+    srand(7); /* seed 7 */
+    for (int i = 0; i < 300; i++) {
+        char a[8] = {0}, b[8] = {0};
+        const int na = rand() % 7, nb = rand() % 7;
+        for (int j = 0; j < na; j++)
+            a[j] = (char)('a' + rand() % 3);
+        for (int j = 0; j < nb; j++)
+            b[j] = (char)('a' + rand() % 3);
+        assert_int_equal(flags_distance(a, b), osa(a, na, b, nb));
+    }
+    char longer[200] = {0};
+    memset(longer, 'a', sizeof longer - 1);
+    assert_int_equal(flags_distance(longer, ""), 64); /* no more is looked at */
+}
+
+/* ---- run ---- */
+
+static struct run_opts run;
+
+static int parse_run(int argc, const char *const *argv)
+{
+    char *copy[MAX_ARGS];
+    for (int i = 0; i < argc; i++)
+        copy[i] = (char *)(uintptr_t)argv[i];
+    run_opts_free(&run);
+    return run_opts_parse(&run, argc, copy, NULL, &words, &err);
+}
+#define RUN(...) \
+    parse_run((int)(sizeof((const char *const[]){"run", __VA_ARGS__}) / sizeof(char *)), (const char *const[]){"run", __VA_ARGS__})
+#define RUN_REFUSED(sentence, ...) \
+    do { \
+        assert_int_equal(RUN(__VA_ARGS__), OTR_E_ARG); \
+        assert_string_equal(err.msg, sentence); \
+    } while (0)
+
+static void test_run_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("-m", "f"), OTR_OK);
+    assert_true(run.sampling.temp == 0.8f && run.sampling.top_k == 40 && run.sampling.top_p == 0.95f && run.sampling.min_p == 0.05f);
+    assert_int_equal(run.n_predict, -1);
+    assert_int_equal(run.engine.n_ctx, 0);
+    assert_int_equal(run.engine.kv_type, OTR_KV_F16);
+    assert_true(run.sampling.seed <= UINT32_MAX);
+}
+
+/* Every name of llama.cpp lands in its place. */
+static void test_run_names(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("--model", "f", "--prompt", "p", "--predict", "5", "--ctx-size", "99", "--threads", "3", "--seed", "11",
+                         "--temperature", "0.5", "--top-k", "7", "--top-p", "0.25"),
+                     OTR_OK);
+    assert_string_equal(run.engine.model, "f");
+    assert_string_equal(run.prompt, "p");
+    assert_int_equal(run.n_predict, 5);
+    assert_int_equal(run.engine.n_ctx, 99);
+    assert_int_equal(run.engine.n_threads, 3);
+    assert_true(run.sampling.seed == 11);
+    assert_true(run.sampling.temp == 0.5f && run.sampling.top_k == 7 && run.sampling.top_p == 0.25f);
+    assert_int_equal(RUN("-m", "f", "--min-p", "0.125", "--typical", "0.5", "--repeat-penalty", "1.5", "--repeat-last-n", "-1",
+                         "--frequency-penalty", "0.25", "--presence-penalty", "-0.25", "-ctk", "f32", "-ctv", "f32"),
+                     OTR_OK);
+    assert_true(run.sampling.min_p == 0.125f && run.sampling.typical_p == 0.5f && run.sampling.repeat_penalty == 1.5f);
+    assert_int_equal(run.sampling.penalty_last_n, -1);
+    assert_true(run.sampling.frequency_penalty == 0.25f && run.sampling.presence_penalty == -0.25f);
+    assert_int_equal(run.engine.kv_type, OTR_KV_F32);
+    assert_int_equal(RUN("-m", "f", "--dry-multiplier", "0.5", "--dry-base", "2", "--dry-allowed-length", "3", "--dry-penalty-last-n",
+                         "64", "-no-cnv", "-r", "a", "--stop", "b", "--ignore-eos", "--spec", "auto"),
+                     OTR_OK);
+    assert_true(run.sampling.dry_multiplier == 0.5f && run.sampling.dry_base == 2.0f);
+    assert_int_equal(run.sampling.dry_allowed_length, 3);
+    assert_int_equal(run.sampling.dry_penalty_last_n, 64);
+    assert_true(run.raw && run.ignore_eos);
+    assert_int_equal(run.stops.n, 2);
+    assert_int_equal(RUN("-m", "f", "-ngl", "99", "-fa", "on", "--no-mmap", "--jinja", "-ub", "512", "-s", "1"), OTR_OK);
+    assert_true(run.sampling.seed == 1);
+}
+
+static void test_run_bias(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("-m", "f", "--logit-bias", "15043+1", "-l", "7-0.5", "--logit-bias", "3-inf"), OTR_OK);
+    assert_int_equal(run.sampling.n_bias, 3);
+    assert_int_equal(run.sampling.bias[0].token, 15043);
+    assert_true(run.sampling.bias[0].bias == 1.0f && run.sampling.bias[1].bias == -0.5f);
+    assert_true(isinf(run.sampling.bias[2].bias) && run.sampling.bias[2].bias < 0.0f);
+    static const char *const bad[] = {"", "15043", "15043+", "+1", "1+nan", "1+inf", "1+-2", "1+2x", "99999999999+1", "1 +1", "-1+1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(RUN("-m", "f", "--logit-bias", bad[i]), OTR_E_ARG);
+}
+
+static void test_run_refused(void **state)
+{
+    (void)state;
+    RUN_REFUSED("no model (-m): give a GGUF file", "-p", "x");
+    RUN_REFUSED("bad value (-n): 0 tokens are no reply (-1: up to the context)", "-m", "f", "-n", "0");
+    RUN_REFUSED("bad value (--temp): -1 is under 0", "-m", "f", "--temp", "-1");
+    RUN_REFUSED("bad value (--temp): 'nan' is not a finite number", "-m", "f", "--temp", "nan");
+    RUN_REFUSED("two prompts (-p, -f): give one of them", "-m", "f", "-p", "x", "-f", "y");
+    RUN_REFUSED("unexpected word (hello): a prompt comes after -p, in quotes", "-m", "f", "hello");
+    RUN_REFUSED("bad value (--stop): an empty text would end every reply", "-m", "f", "--stop", "");
+    RUN_REFUSED("bad value (-ctk, -ctv): f32 and f16, but both must be the same in this version", "-m", "f", "-ctk", "f32");
+    RUN_REFUSED("bad value (-ctv): q8 comes with a later version; this one has f16 and f32", "-m", "f", "-ctv", "q8");
+    RUN_REFUSED("bad value (-ctk): 'int4' is not f16 or f32", "-m", "f", "-ctk", "int4");
+    RUN_REFUSED("not available (--spec ngram): speculative methods come with a later version; this one has none and auto", "-m", "f",
+                "--spec", "ngram");
+    RUN_REFUSED("flag not supported (-hf): nothing is downloaded at run time; fetch the file, then -m FILE", "-hf", "a/b");
+    RUN_REFUSED("unknown flag (--tmep): the nearest of 'run' is --temp", "-m", "f", "--tmep", "1");
+    RUN_REFUSED("flags at odds (--raw, --system): a system text needs the chat template", "-m", "f", "--raw", "--system", "x");
+    assert_int_equal(RUN("--spec", "help"), OTR_OK);
+    assert_true(run.spec_help);
+}
+
+/* No spelling stands for two flags of one command. */
+static void test_run_names_are_unique(void **state)
+{
+    (void)state;
+    struct run_opts o = {0};
+    const struct flag_cmd c = run_cmd(&o);
+    int n_names = 0;
+    for (int s = 0; s < FLAG_MAX_SETS; s++)
+        for (size_t i = 0; i < c.sets[s].n; i++) {
+            size_t n;
+            for (const char *names = c.sets[s].flags[i].names, *p; (p = next_name(&names, &n)); n_names++) {
+                struct word w = {p, n, NULL, false};
+                void *base;
+                if (find_flag(&c, &w, &base) != &c.sets[s].flags[i] || w.no)
+                    fail_msg("%.*s is taken by an earlier flag", (int)n, p);
+            }
+        }
+    assert_true(n_names > 100);
+}
+
+/* The help of run fits a screen. */
+static void test_run_help_fits(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    run_opts_help("outrider", f);
+    fclose(f);
+    int lines = 0, width = 0, widest = 0;
+    for (size_t i = 0; i < n; i++) {
+        width = text[i] == '\n' ? 0 : width + 1;
+        widest = width > widest ? width : widest;
+        lines += text[i] == '\n';
+    }
+    free(text);
+    assert_in_range(lines, 10, 40);
+    assert_in_range(widest, 60, 100);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    flag_list_free(&got.l);
+    run_opts_free(&run);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms),        cmocka_unit_test(test_words),      cmocka_unit_test(test_ignored),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_environment), cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_run_defaults), cmocka_unit_test(test_run_names),  cmocka_unit_test(test_run_bias),
+        cmocka_unit_test(test_run_refused),  cmocka_unit_test(test_run_names_are_unique),
+        cmocka_unit_test(test_run_help_fits),
+    };
+    return cmocka_run_group_tests(tests, NULL, tear_down);
+}

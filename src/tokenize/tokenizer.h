@@ -30,6 +30,9 @@ int32_t tokenizer_eos(const struct tokenizer *t);
 bool tokenizer_add_bos(const struct tokenizer *t); /* TOK_ADD_SPECIAL puts BOS in front */
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id); /* eos, eot and the known end-of-turn names */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* control and unknown tokens */
+/* Bytes of text that no token stands for (SmolLM2 lacks 21 of 256), left out of all encodes so far. */
+size_t tokenizer_n_dropped(const struct tokenizer *t);
+size_t tokenizer_n_steps(const struct tokenizer *t); /* work of all encodes so far, for tests of its growth */
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n); /* by its piece in the file; -1 */
 
 /* The bytes a token stands for in running text, as a view; 0 bytes for special ones unless special is true (then: its

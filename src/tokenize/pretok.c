@@ -1,0 +1,235 @@
+/* Owns the cutting of text into words before BPE: one list of regular expressions for each value of tokenizer.ggml.pre.
+ *
+ * In: valid UTF-8. Out: where words end. Every expression of a list splits what the ones before it left; what it does
+ * not match is a word too.  Read next: merge.c.
+ * SRC: the expressions stand in the tokenizer.json of the named models; llama.cpp's llama-vocab.cpp lists the names.
+ * WHY some known names are missing (jais-2, tiny_aya, superbpe, exaone-moe, ...): their expressions take quadratic time,
+ * or need code of their own. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tokenize/tok_priv.h"
+
+/* White space and its contrary. WHY not \s: PCRE2's has U+180E, that of the models' own libraries has not. */
+#define S "\\p{wspace}"
+#define NS "\\P{wspace}"
+
+#define DIGIT "\\p{N}"
+#define TAIL S "*[\\r\\n]+|" S "+(?!" NS ")|" S "+"
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" S "\\p{L}\\p{N}]+|" S "+(?!" NS ")|" S "+"
+#define APOS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define LLAMA3(digits) APOS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" S "\\p{L}\\p{N}]+[\\r\\n]*|" TAIL
+#define QWEN35                                                                                                         \
+    APOS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" S "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" TAIL
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASED(apos, digits)                                                                                            \
+    "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" apos "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" apos "|" digits    \
+    "| ?[^" S "\\p{L}\\p{N}]+[\\r\\n/]*|" TAIL
+#define FALCON_PUNCT "[\\p{P}\\$\\+<=>\\^~\\|`]+"
+#define CJK "[一-龥ࠀ-一가-퟿]+"
+#define DEEPSEEK_LETTERS                                                                                               \
+    S "?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐ" \
+    "ῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+/* WHY the look-behind (not in the model's own): the same words, without trying each space of a run. */
+#define DEEPSEEK_SPACE "(?<!" S ")" S "+$"
+#define DEEPSEEK3                                                                                                      \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"              \
+    " ?[\\p{P}\\p{S}]+[\\r\\n]*|" TAIL
+#define BLOOM " ?[^(" S "|.,!?…。，、।۔،)]+"
+
+enum { MAX_RE = 6, IGNORE_MERGES = 1, ADD_BOS = 2 };
+
+enum set {
+    SET_DEFAULT, SET_GPT2, SET_DIGIT_GPT2, SET_LLAMA3, SET_QWEN2, SET_QWEN35, SET_DEEPSEEK_LLM, SET_DEEPSEEK_CODER,
+    SET_DEEPSEEK3, SET_FALCON, SET_BLOOM, SET_VIKING, SET_TEKKEN, SET_GPT4O, SET_BAILING, SET_SEED_CODER, SET_MINICPM5,
+};
+
+static const char *const sets[][MAX_RE] = {
+    [SET_DEFAULT] = {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"},
+    [SET_GPT2] = {GPT2},
+    [SET_DIGIT_GPT2] = {DIGIT, GPT2},
+    [SET_LLAMA3] = {LLAMA3("\\p{N}{1,3}")},
+    [SET_QWEN2] = {LLAMA3(DIGIT)},
+    [SET_QWEN35] = {QWEN35},
+    [SET_DEEPSEEK_LLM] = {"[\\r\\n]", DEEPSEEK_LETTERS, S "?[!-/:-~！-／：-～‘-‟　-。]+", DEEPSEEK_SPACE, CJK, "\\p{N}+"},
+    [SET_DEEPSEEK_CODER] = {"[\\r\\n]", S "?\\p{L}+", S "?\\p{P}+", CJK, DIGIT},
+    [SET_DEEPSEEK3] = {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3},
+    [SET_FALCON] = {FALCON_PUNCT, GPT2, "[0-9][0-9][0-9]"},
+    [SET_BLOOM] = {BLOOM},
+    [SET_VIKING] = {BLOOM, DIGIT},
+    [SET_TEKKEN] = {CASED("", DIGIT)},
+    [SET_GPT4O] = {CASED(APOS "?", "\\p{N}{1,3}")},
+    [SET_BAILING] = {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}]++[\\r\\n]*|" S
+                     "*[\\r\\n]|" S "+(?!" NS ")|" S "+"},
+    [SET_SEED_CODER] = {APOS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}\\r\\n]+|" TAIL},
+    [SET_MINICPM5] = {"\\p{N}{1,3}", LLAMA3("\\p{N}+")},
+};
+
+static const struct pre_name {
+    const char *name;
+    enum set set;
+    int flags;
+} names[] = {
+    {"default", SET_DEFAULT, 0},
+    {"gpt-2", SET_GPT2, 0}, {"phi-2", SET_GPT2, 0}, {"mpt", SET_GPT2, 0}, {"olmo", SET_GPT2, 0}, {"jais", SET_GPT2, 0},
+    {"trillion", SET_GPT2, 0}, {"granite-docling", SET_GPT2, 0}, {"exaone4", SET_GPT2, 0}, {"gigachat", SET_GPT2, 0},
+    {"a.x-4.0", SET_GPT2, 0}, {"mellum", SET_GPT2, 0},
+    {"starcoder", SET_DIGIT_GPT2, 0}, {"refact", SET_DIGIT_GPT2, 0}, {"command-r", SET_DIGIT_GPT2, 0},
+    {"smollm", SET_DIGIT_GPT2, 0}, {"codeshell", SET_DIGIT_GPT2, 0}, {"exaone", SET_DIGIT_GPT2, 0},
+    {"minerva-7b", SET_DIGIT_GPT2, 0}, {"mellum2", SET_DIGIT_GPT2, 0},
+    {"llama3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"llama-v3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
+    {"llama-bpe", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"falcon3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
+    {"falcon-h1", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"pixtral", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
+    {"midm-2.0", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"lfm2", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
+    {"dbrx", SET_LLAMA3, 0}, {"smaug-bpe", SET_LLAMA3, 0}, {"glm4", SET_LLAMA3, 0}, {"chatglm-bpe", SET_LLAMA3, 0},
+    {"qwen2", SET_QWEN2, 0}, {"deepseek-r1-qwen", SET_QWEN2, 0}, {"stablelm2", SET_QWEN2, 0}, {"hunyuan", SET_QWEN2, 0},
+    {"megrez", SET_QWEN2, 0}, {"grok-2", SET_QWEN2, 0}, {"kormo", SET_QWEN2, 0}, {"solar-open", SET_QWEN2, 0},
+    {"qwen35", SET_QWEN35, 0},
+    {"deepseek-llm", SET_DEEPSEEK_LLM, 0}, {"deepseek-coder", SET_DEEPSEEK_CODER, 0},
+    {"deepseek-v3", SET_DEEPSEEK3, 0}, {"hunyuan-dense", SET_DEEPSEEK3, 0}, {"joyai-llm", SET_DEEPSEEK3, 0},
+    {"falcon", SET_FALCON, 0},
+    {"bloom", SET_BLOOM, 0}, {"poro-chat", SET_BLOOM, 0}, {"gpt3-finnish", SET_BLOOM, 0}, {"viking", SET_VIKING, 0},
+    {"tekken", SET_TEKKEN, IGNORE_MERGES | ADD_BOS},
+    {"gpt-4o", SET_GPT4O, 0}, {"llama4", SET_GPT4O, 0}, {"kanana2", SET_GPT4O, 0}, {"minimax-m2", SET_GPT4O, 0},
+    {"bailingmoe", SET_BAILING, 0}, {"bailingmoe2", SET_BAILING, 0}, {"llada-moe", SET_BAILING, 0},
+    {"seed-coder", SET_SEED_CODER, 0}, {"minicpm5", SET_MINICPM5, IGNORE_MERGES},
+};
+
+struct pretok {
+    int n, flags;
+    pcre2_code *re[MAX_RE];
+};
+
+static int compile(struct pretok *p, const char *re, struct otr_err *err)
+{
+    int code;
+    size_t at;
+    pcre2_code *c = pcre2_compile((PCRE2_SPTR)re, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY,
+                                  &code, &at, NULL);
+    if (!c && code == PCRE2_ERROR_HEAP_FAILED)
+        return OTR_FAIL(err, NOMEM, "no memory for a pre-tokenizer expression");
+    if (!c)
+        return OTR_FAIL(err, UNSUPPORTED, "this PCRE2 library does not know a pre-tokenizer expression (error %d at %zu): "
+                        "version 10.40 or later is needed", code, at);
+    pcre2_jit_compile(c, PCRE2_JIT_COMPLETE); /* WHY unchecked: without it the same matches are found, more slowly */
+    p->re[p->n++] = c;
+    return OTR_OK;
+}
+
+int pretok_open(struct pretok **out, const char *pre, size_t n, struct otr_err *err)
+{
+    const struct pre_name *found = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].name) == n && memcmp(names[i].name, pre, n) == 0)
+            found = &names[i];
+    if (!found) {
+        char quoted[64];
+        return OTR_FAIL(err, UNSUPPORTED, "pre-tokenizer '%s' (tokenizer.ggml.pre) is not supported",
+                        err_quote(quoted, sizeof quoted, pre, n));
+    }
+    struct pretok *p = calloc(1, sizeof *p);
+    if (!p)
+        return OTR_FAIL(err, NOMEM, "no memory for the pre-tokenizer");
+    p->flags = found->flags;
+    for (int i = 0; i < MAX_RE && sets[found->set][i]; i++) {
+        const int rc = compile(p, sets[found->set][i], err);
+        if (rc < 0) {
+            pretok_close(p);
+            return rc;
+        }
+    }
+    *out = p;
+    return OTR_OK;
+}
+
+void pretok_close(struct pretok *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < p->n; i++)
+        pcre2_code_free(p->re[i]);
+    free(p);
+}
+
+bool pretok_add_bos(const struct pretok *p)
+{
+    return p->flags & ADD_BOS;
+}
+
+bool pretok_ignore_merges(const struct pretok *p)
+{
+    return p->flags & IGNORE_MERGES;
+}
+
+static int add_end(struct words *w, size_t end)
+{
+    if (w->n_next == w->cap_next) {
+        const size_t cap = w->cap_next ? 2 * w->cap_next : 256;
+        uint32_t *v = realloc(w->next, size_mul(cap, sizeof *v));
+        if (!v)
+            return OTR_E_NOMEM;
+        w->next = v;
+        w->cap_next = cap;
+    }
+    w->next[w->n_next++] = (uint32_t)end;
+    return OTR_OK;
+}
+
+/* Splits text[from..to) by one expression. OTR_OK, OTR_E_NOMEM, or OTR_E_LIMIT with *why. */
+static int split_one(const pcre2_code *re, const char *text, size_t from, size_t to, struct words *w, int *why)
+{
+    const PCRE2_SPTR p = (PCRE2_SPTR)(text + from);
+    const size_t n = to - from;
+    const size_t *span = pcre2_get_ovector_pointer(w->match);
+    size_t at = 0;
+    while (at < n) {
+        int m = pcre2_match(re, p, n, at, PCRE2_NO_UTF_CHECK, w->match, NULL);
+        if (m == PCRE2_ERROR_JIT_STACKLIMIT)
+            m = pcre2_match(re, p, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match, NULL);
+        if (m == PCRE2_ERROR_NOMATCH)
+            break;
+        *why = m;
+        if (m < 0 || span[1] <= at) /* no expression matches nothing */
+            return m == PCRE2_ERROR_NOMEMORY ? OTR_E_NOMEM : OTR_E_LIMIT;
+        if (span[0] > at && add_end(w, from + span[0]) < 0)
+            return OTR_E_NOMEM;
+        if (add_end(w, from + span[1]) < 0)
+            return OTR_E_NOMEM;
+        at = span[1];
+    }
+    return at < n ? add_end(w, to) : OTR_OK;
+}
+
+int pretok_split(const struct pretok *p, const char *text, size_t n, struct words *w, struct otr_err *err)
+{
+    int rc = OTR_OK, why = 0;
+    w->n = w->n_next = 0;
+    if (!w->match && !(w->match = pcre2_match_data_create(1, NULL)))
+        return TOK_NOMEM(err, n);
+    if (n > 0)
+        rc = add_end(w, n);
+    for (int i = 0; i <= p->n && rc == OTR_OK; i++) {
+        uint32_t *const v = w->end; /* what was made is what is split next */
+        const size_t cap = w->cap;
+        w->end = w->next, w->n = w->n_next, w->cap = w->cap_next;
+        w->next = v, w->n_next = 0, w->cap_next = cap;
+        if (i == p->n)
+            break;
+        for (size_t k = 0, from = 0; k < w->n && rc == OTR_OK; from = w->end[k++])
+            rc = split_one(p->re[i], text, from, w->end[k], w, &why);
+    }
+    if (rc == OTR_E_LIMIT)
+        return OTR_FAIL(err, LIMIT, "the pre-tokenizer gives up on a text of %zu bytes (PCRE2 error %d)", n, why);
+    return rc < 0 ? TOK_NOMEM(err, n) : OTR_OK;
+}
+
+void words_fini(struct words *w)
+{
+    free(w->end);
+    free(w->next);
+    pcre2_match_data_free(w->match);
+    *w = (struct words){0};
+}

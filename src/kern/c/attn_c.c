@@ -57,7 +57,7 @@ static void softmax(float *s, int lo, int hi, float softcap, float *max, float *
         for (int j = 0; j < step; j++)
             m[j] = larger(m[j], m[j + step]);
     for (int p = lo; p < hi; p++) {
-        s[p] = exp_f32(s[p] - m[0]);
+        s[p] = exp_low_f32(s[p] - m[0]);
         l[p % N] += s[p];
     }
     for (int step = N / 2; step > 0; step /= 2)
@@ -103,7 +103,7 @@ void attn_merge_c(float *out, int d_head, int n_chunk, const float *max, const f
         m = larger(m, max[c]);
     memset(out, 0, (size_t)d_head * sizeof *out);
     for (int c = 0; c < n_chunk; c++) {
-        const float w = exp_f32(max[c] - m);
+        const float w = exp_low_f32(max[c] - m);
         l = fmaf(w, sum[c], l);
         for (int d = 0; d < d_head; d++)
             out[d] = fmaf(w, acc[(size_t)c * ld_acc + (size_t)d], out[d]);

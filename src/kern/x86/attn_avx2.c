@@ -1,7 +1,7 @@
 /* AVX2: one attention chunk, and the merge of chunks. In, out: as kern.h says; the bits of c/attn_c.c.
  *
- * Queries go in tiles of up to 6, through all three steps, so that the scores stay in the first-level cache; a K vector
- * is converted once per tile and a V vector once per 3 queries (kernels.md B.6).
+ * Queries go in tiles of up to 6, through all three steps, so that the scores stay in the first-level cache; a K or V
+ * vector is converted once per tile (kernels.md B.6).
  * INV: a tile's size changes only who shares a load: an output is one lane with one chain, whatever the tile.
  * INV: accumulator arrays are indexed by constants only; one variable index would keep them in memory.
  * Read next: poly_avx2.h. */
@@ -14,12 +14,11 @@
 
 enum {
     N = ATTN_BLOCK,
-    QK_MAX = 6, /* queries of a tile */
-    PV_MAX = 3,
+    NQ_MAX = 6, /* queries of a tile */
     NV_MAX = 8, /* vectors of a tile */
 };
 
-V8_INLINE __m256 kv_load(const void *p, int i, const enum kv_type type)
+V8_INLINE __m256 kv_load(const void *p, size_t i, const enum kv_type type)
 {
     if (type == KV_F16)
         return TILE_HALVES((const uint16_t *)p + i);
@@ -28,28 +27,45 @@ V8_INLINE __m256 kv_load(const void *p, int i, const enum kv_type type)
 
 /* -- scores */
 
-/* NQ queries on blocks [b_lo, b_hi), NV at a time; the last step repeats its last block instead of running short. */
+/* Block b, or the last one before b_hi. */
+V8_INLINE int block_at(int b, int b_hi)
+{
+    return b < b_hi ? b : b_hi - 1;
+}
+
+/* NQ queries on blocks [b_lo, b_hi), NV at a time; the last step repeats its last block instead of running short.
+ * OPT: each step fetches the next step's K and, for later, its own V: pages are short runs at far places, so the
+ * hardware's own prefetch keeps starting over (a third of T(1) at context 256 where KV comes from memory). */
 V8_INLINE void qk_body(const struct attn_chunk *a, int i0, int b_lo, int b_hi, const enum kv_type type, const int NQ,
                        const int NV)
 {
-    const float *q[QK_MAX];
+    const int d_bytes = type == KV_F16 ? 2 * N : 4 * N, d_line = 64 / d_bytes;
+    const float *q[NQ_MAX];
     UNROLL for (int i = 0; i < NQ; i++)
         q[i] = a->q + (size_t)(i0 + i) * a->ld_q;
     for (int b = b_lo; b < b_hi; b += NV) {
-        const void *k[NV_MAX];
-        __m256 s[QK_MAX][NV_MAX];
-        UNROLL for (int v = 0; v < NV; v++)
-            k[v] = a->k[b + v < b_hi ? b + v : b_hi - 1];
+        const char *k[NV_MAX], *next_k[NV_MAX], *val[NV_MAX];
+        __m256 s[NQ_MAX][NV_MAX];
+        UNROLL for (int v = 0; v < NV; v++) {
+            k[v] = a->k[block_at(b + v, b_hi)];
+            next_k[v] = a->k[block_at(b + v + NV, b_hi)];
+            val[v] = a->v[block_at(b + v, b_hi)];
+        }
         UNROLL for (int i = 0; i < NQ; i++)
             UNROLL for (int v = 0; v < NV; v++)
                 s[i][v] = _mm256_setzero_ps();
         for (int d = 0; d < a->d_head; d++) {
+            if (d % d_line == 0)
+                UNROLL for (int v = 0; v < NV; v++) {
+                    _mm_prefetch(next_k[v] + d * d_bytes, _MM_HINT_T0);
+                    _mm_prefetch(val[v] + d * d_bytes, _MM_HINT_T0);
+                }
             if (NQ <= NV) { /* WHY: 16 registers; the shorter side is held, the longer passes by */
-                __m256 qd[QK_MAX];
+                __m256 qd[NQ_MAX];
                 UNROLL for (int i = 0; i < NQ; i++)
                     qd[i] = _mm256_broadcast_ss(q[i] + d);
                 UNROLL for (int v = 0; v < NV; v++) {
-                    const __m256 kd = kv_load(k[v], N * d, type);
+                    const __m256 kd = kv_load(k[v], (size_t)(N * d), type);
                     UNROLL for (int i = 0; i < NQ; i++) {
                         s[i][v] = _mm256_fmadd_ps(kd, qd[i], s[i][v]);
                         PIN(s[i][v]);
@@ -58,7 +74,7 @@ V8_INLINE void qk_body(const struct attn_chunk *a, int i0, int b_lo, int b_hi, c
             } else {
                 __m256 kd[NV_MAX];
                 UNROLL for (int v = 0; v < NV; v++)
-                    kd[v] = kv_load(k[v], N * d, type);
+                    kd[v] = kv_load(k[v], (size_t)(N * d), type);
                 UNROLL for (int i = 0; i < NQ; i++) {
                     const __m256 qd = _mm256_broadcast_ss(q[i] + d);
                     UNROLL for (int v = 0; v < NV; v++) {
@@ -70,7 +86,7 @@ V8_INLINE void qk_body(const struct attn_chunk *a, int i0, int b_lo, int b_hi, c
         }
         UNROLL for (int i = 0; i < NQ; i++)
             UNROLL for (int v = 0; v < NV; v++)
-                _mm256_storeu_ps(a->score + (i0 + i) * ATTN_CHUNK + N * (b + v < b_hi ? b + v : b_hi - 1), s[i][v]);
+                _mm256_storeu_ps(a->score + (i0 + i) * ATTN_CHUNK + N * block_at(b + v, b_hi), s[i][v]);
     }
 }
 
@@ -91,31 +107,34 @@ QK_ONE(6, 2)
 
 /* -- softmax */
 
-/* s [ATTN_CHUNK]: scores in, exp(score - max) out, of visible positions; the others hold anything. */
+/* Positions p .. p + 7 of s: minus infinity where [lo, hi) ends. */
+V8_INLINE void hide(float *s, int p, int lo, int hi)
+{
+    const __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32(lo - p), at);
+    const __m256i seen = _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(hi - p), at));
+    _mm256_store_ps(s + p, _mm256_blendv_ps(V8(-INFINITY), _mm256_load_ps(s + p), _mm256_castsi256_ps(seen)));
+}
+
+/* s [ATTN_CHUNK]: scores in, exp(score - max) out. WHY hidden lanes need no further care: minus infinity gives way to any
+ * score and its exp is exactly 0, unless the maximum itself is not finite: then the sum is NaN anyway. */
 static void softmax(float *s, int lo, int hi, float softcap, float *max, float *sum)
 {
-    const __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), from = _mm256_set1_epi32(lo),
-                  to = _mm256_set1_epi32(hi);
-    const __m256 least = V8(-INFINITY);
     const int p_lo = lo / N * N;
-    __m256 m = least, l = _mm256_setzero_ps();
-    for (int p = p_lo; p < hi; p += N) {
-        const __m256i pos = _mm256_add_epi32(at, _mm256_set1_epi32(p));
-        const __m256i seen = _mm256_andnot_si256(_mm256_cmpgt_epi32(from, pos), _mm256_cmpgt_epi32(to, pos));
-        __m256 x = _mm256_load_ps(s + p);
-        if (softcap != 0.0f) {
-            x = softcap_v8(x, softcap);
-            _mm256_store_ps(s + p, x);
-        }
-        m = _mm256_max_ps(_mm256_blendv_ps(least, x, _mm256_castsi256_ps(seen)), m);
-    }
+    __m256 m = V8(-INFINITY), l = _mm256_setzero_ps();
+    if (softcap != 0.0f)
+        for (int p = p_lo; p < hi; p += N)
+            _mm256_store_ps(s + p, softcap_v8(_mm256_load_ps(s + p), softcap));
+    hide(s, p_lo, lo, hi);
+    hide(s, (hi - 1) / N * N, lo, hi);
+    for (int p = p_lo; p < hi; p += N)
+        m = _mm256_max_ps(_mm256_load_ps(s + p), m);
     *max = v8_max(m);
+    m = V8(*max);
     for (int p = p_lo; p < hi; p += N) {
-        const __m256i pos = _mm256_add_epi32(at, _mm256_set1_epi32(p));
-        const __m256i seen = _mm256_andnot_si256(_mm256_cmpgt_epi32(from, pos), _mm256_cmpgt_epi32(to, pos));
-        const __m256 e = exp_v8(_mm256_sub_ps(_mm256_load_ps(s + p), V8(*max)));
+        const __m256 e = exp_low_v8(_mm256_sub_ps(_mm256_load_ps(s + p), m));
         _mm256_store_ps(s + p, e);
-        l = _mm256_add_ps(l, _mm256_and_ps(e, _mm256_castsi256_ps(seen)));
+        l = _mm256_add_ps(l, e);
     }
     *sum = v8_sum(l);
 }
@@ -126,9 +145,9 @@ static void softmax(float *s, int lo, int hi, float softcap, float *max, float *
 V8_INLINE void pv_body(const struct attn_chunk *a, int i0, int p_lo, int p_hi, int d0, const enum kv_type type,
                        const int NQ, const int NV)
 {
-    const float *w[PV_MAX];
-    float *out[PV_MAX];
-    __m256 o[PV_MAX][NV_MAX];
+    const float *w[NQ_MAX];
+    float *out[NQ_MAX];
+    __m256 o[NQ_MAX][NV_MAX];
     UNROLL for (int i = 0; i < NQ; i++) {
         w[i] = a->score + (i0 + i) * ATTN_CHUNK;
         out[i] = a->acc + (size_t)(i0 + i) * a->ld_acc + d0;
@@ -138,16 +157,29 @@ V8_INLINE void pv_body(const struct attn_chunk *a, int i0, int p_lo, int p_hi, i
     for (int p = p_lo; p < p_hi;) {
         const void *blk = a->v[p / N];
         const int end = p / N * N + N < p_hi ? p / N * N + N : p_hi;
-        int at = p % N * a->d_head + d0;
-        for (; p < end; p++, at += a->d_head) {
-            __m256 wp[PV_MAX];
-            UNROLL for (int i = 0; i < NQ; i++)
-                wp[i] = _mm256_broadcast_ss(w[i] + p);
-            UNROLL for (int v = 0; v < NV; v++) {
-                const __m256 x = kv_load(blk, at + 8 * v, type);
+        size_t at = (size_t)(p % N * a->d_head + d0);
+        for (const size_t ld = (size_t)a->d_head; p < end; p++, at += ld) {
+            if (NQ <= NV) {
+                __m256 wp[NQ_MAX];
+                UNROLL for (int i = 0; i < NQ; i++)
+                    wp[i] = _mm256_broadcast_ss(w[i] + p);
+                UNROLL for (int v = 0; v < NV; v++) {
+                    const __m256 x = kv_load(blk, at + 8 * (size_t)v, type);
+                    UNROLL for (int i = 0; i < NQ; i++) {
+                        o[i][v] = _mm256_fmadd_ps(wp[i], x, o[i][v]);
+                        PIN(o[i][v]);
+                    }
+                }
+            } else {
+                __m256 x[NV_MAX];
+                UNROLL for (int v = 0; v < NV; v++)
+                    x[v] = kv_load(blk, at + 8 * (size_t)v, type);
                 UNROLL for (int i = 0; i < NQ; i++) {
-                    o[i][v] = _mm256_fmadd_ps(wp[i], x, o[i][v]);
-                    PIN(o[i][v]);
+                    const __m256 wp = _mm256_broadcast_ss(w[i] + p);
+                    UNROLL for (int v = 0; v < NV; v++) {
+                        o[i][v] = _mm256_fmadd_ps(wp, x[v], o[i][v]);
+                        PIN(o[i][v]);
+                    }
                 }
             }
         }
@@ -169,22 +201,28 @@ PV_ONE(1, 1)
 PV_ONE(1, 8)
 PV_ONE(2, 4)
 PV_ONE(3, 4)
+PV_ONE(4, 2)
+PV_ONE(5, 2)
+PV_ONE(6, 2)
 
-/* n queries (1..3) over positions [p_lo, p_hi) that all of them see. */
+/* n queries over positions [p_lo, p_hi) that all of them see. */
 static void pv(const struct attn_chunk *a, int i0, int n, int p_lo, int p_hi)
 {
-    const int step = n == 1 ? 64 : 32;
+    static const struct {
+        void (*fn)(const struct attn_chunk *, int, int, int, int);
+        int n_vec;
+    } tile[] = {{pv_1_8, 8}, {pv_2_4, 4}, {pv_3_4, 4}, {pv_4_2, 2}, {pv_5_2, 2}, {pv_6_2, 2}};
     int d = 0;
     if (p_lo >= p_hi)
         return;
-    for (; d + step <= a->d_head; d += step)
-        (n == 1 ? pv_1_8 : n == 2 ? pv_2_4 : pv_3_4)(a, i0, p_lo, p_hi, d);
+    for (const int step = 8 * tile[n - 1].n_vec; d + step <= a->d_head; d += step)
+        tile[n - 1].fn(a, i0, p_lo, p_hi, d);
     for (; d < a->d_head; d += 8)
-        for (int i = 0; i < n; i++)
-            pv_1_1(a, i0 + i, p_lo, p_hi, d);
+        for (int i = i0; i < i0 + n; i++)
+            pv_1_1(a, i, p_lo, p_hi, d);
 }
 
-/* n queries (1..3), each over its own positions: together where they overlap, alone before and after. */
+/* n queries, each over its own positions: together where they overlap, alone before and after. */
 static void pv_tile(const struct attn_chunk *a, int i0, int n)
 {
     int lo = a->lo[i0], hi = a->hi[i0];
@@ -208,7 +246,7 @@ static void pv_tile(const struct attn_chunk *a, int i0, int n)
 void attn_avx2(const struct attn_chunk *a)
 {
     static void (*const qk[])(const struct attn_chunk *, int, int, int) = {qk_1, qk_2, qk_3, qk_4, qk_5, qk_6};
-    const int n_tile = (a->n_q + QK_MAX - 1) / QK_MAX;
+    const int n_tile = (a->n_q + NQ_MAX - 1) / NQ_MAX;
     for (int t = 0, i0 = 0; t < n_tile; t++) {
         const int n = (a->n_q - i0) / (n_tile - t); /* balanced; 7 is 3 + 4 */
         int lo = a->lo[i0], hi = a->hi[i0];
@@ -219,10 +257,7 @@ void attn_avx2(const struct attn_chunk *a)
         qk[n - 1](a, i0, lo / N, (hi + N - 1) / N);
         for (int i = i0; i < i0 + n; i++)
             softmax(a->score + i * ATTN_CHUNK, a->lo[i], a->hi[i], a->softcap, &a->max[i], &a->sum[i]);
-        const int first = n > PV_MAX ? (n + 1) / 2 : n;
-        pv_tile(a, i0, first);
-        if (first < n)
-            pv_tile(a, i0 + first, n - first);
+        pv_tile(a, i0, n);
         i0 += n;
     }
 }
@@ -237,7 +272,7 @@ void attn_merge_avx2(float *out, int d_head, int n_chunk, const float *max, cons
         m = _mm256_max_ps(m, V8(max[c]));
     memset(out, 0, (size_t)d_head * sizeof *out);
     for (int c = 0; c < n_chunk; c++) {
-        const __m256 w = exp_v8(_mm256_sub_ps(V8(max[c]), m)); /* the same in all lanes */
+        const __m256 w = exp_low_v8(_mm256_sub_ps(V8(max[c]), m)); /* the same in all lanes */
         l = _mm256_fmadd_ps(w, V8(sum[c]), l);
         for (int d = 0; d < d_head; d += 8)
             _mm256_storeu_ps(out + d, _mm256_fmadd_ps(w, _mm256_loadu_ps(acc + (size_t)c * ld_acc + d),

@@ -32,12 +32,7 @@ V8_INLINE void row_store(float *p, __m256 v, int left)
 
 /* -- functions */
 
-V8_INLINE __m256 v8_negate(__m256 x)
-{
-    return _mm256_xor_ps(x, V8(-0.0f));
-}
-
-V8_INLINE __m256i exp_reduce_v8(__m256 x, __m256 *r, __m256 *h)
+V8_INLINE __m256 exp_reduce_v8(__m256 x, __m256 *r, __m256 *h)
 {
     const __m256 t = _mm256_fmadd_ps(x, V8(EXP_LOG2E), V8(EXP_ROUND)), n = _mm256_sub_ps(t, V8(EXP_ROUND));
     const __m256 u = _mm256_fmadd_ps(n, V8(-EXP_LN2_LO), _mm256_fmadd_ps(n, V8(-EXP_LN2_HI), x));
@@ -45,39 +40,37 @@ V8_INLINE __m256i exp_reduce_v8(__m256 x, __m256 *r, __m256 *h)
     p = _mm256_fmadd_ps(p, u, V8(EXP_C4));
     p = _mm256_fmadd_ps(p, u, V8(EXP_C3));
     p = _mm256_fmadd_ps(p, u, V8(EXP_C2));
-    *h = _mm256_fmadd_ps(p, u, V8(1.0f));
+    *h = _mm256_fmadd_ps(p, u, V8(EXP_C1));
     *r = u;
-    return _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(EXP_ROUND_BITS));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23));
 }
 
-V8_INLINE __m256 exp_pow2_v8(__m256i n)
+V8_INLINE __m256 exp_low_v8(__m256 x)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+    __m256 r, h;
+    const __m256 s = exp_reduce_v8(x, &r, &h), e = _mm256_mul_ps(_mm256_fmadd_ps(r, h, V8(EXP_C0)), s);
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, V8(EXP_LO), _CMP_LT_OQ), e);
 }
 
 V8_INLINE __m256 exp_v8(__m256 x)
 {
-    __m256 r, h;
-    x = _mm256_max_ps(V8(EXP_LO), x); /* this way round NaN stays */
-    x = _mm256_min_ps(V8(EXP_HI), x);
-    const __m256i n = exp_reduce_v8(x, &r, &h), half = _mm256_srai_epi32(n, 1);
-    const __m256 p = _mm256_fmadd_ps(r, h, V8(1.0f));
-    return _mm256_mul_ps(_mm256_mul_ps(p, exp_pow2_v8(half)), exp_pow2_v8(_mm256_sub_epi32(n, half)));
+    return exp_low_v8(_mm256_min_ps(V8(EXP_HI), x)); /* this way round NaN stays */
 }
 
 V8_INLINE __m256 tanh_v8(__m256 x)
 {
     const __m256 sign = V8(-0.0f), y = _mm256_mul_ps(V8(-2.0f), _mm256_andnot_ps(sign, x));
     __m256 r, h;
-    const __m256 s = exp_pow2_v8(exp_reduce_v8(_mm256_max_ps(V8(TANH_LO), y), &r, &h));
-    const __m256 e = _mm256_fmadd_ps(s, _mm256_mul_ps(r, h), _mm256_sub_ps(s, V8(1.0f)));
-    const __m256 t = _mm256_div_ps(v8_negate(e), _mm256_add_ps(V8(2.0f), e));
+    const __m256 s = exp_reduce_v8(_mm256_max_ps(V8(TANH_LO), y), &r, &h);
+    const __m256 s1 = _mm256_sub_ps(_mm256_mul_ps(V8(2.0f), s), V8(1.0f));
+    const __m256 e = _mm256_fmadd_ps(s, _mm256_mul_ps(r, h), s1);
+    const __m256 t = _mm256_div_ps(_mm256_xor_ps(e, sign), _mm256_add_ps(V8(2.0f), e));
     return _mm256_or_ps(_mm256_andnot_ps(sign, t), _mm256_and_ps(sign, x));
 }
 
 V8_INLINE __m256 sigmoid_mul_v8(__m256 x, __m256 z)
 {
-    const __m256 e = exp_v8(_mm256_or_ps(z, V8(-0.0f)));
+    const __m256 e = exp_low_v8(_mm256_or_ps(z, V8(-0.0f)));
     const __m256 num = _mm256_blendv_ps(x, _mm256_mul_ps(x, e), z); /* z = -0: e is 1 */
     return _mm256_div_ps(num, _mm256_add_ps(V8(1.0f), e));
 }

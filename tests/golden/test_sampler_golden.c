@@ -35,7 +35,7 @@ static void word(FILE *f, const char *want)
 
 static double number(FILE *f)
 {
-    double x = NAN;
+    double x = -1;
     if (fscanf(f, "%lf", &x) != 1)
         fail_msg("golden file: a number is missing");
     return x;

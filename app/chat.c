@@ -87,9 +87,9 @@ static int render_fitting(struct chat *c, size_t extra, struct prompt *p, struct
         drop_oldest(c, 1);
         dropped++;
     }
-    if (dropped > 0)
-        fprintf(stderr, "[context of %zu tokens full: forgot the oldest %zu message%s and %s]\n", n_ctx, dropped,
-                dropped > 1 ? "s" : "", dropped > 1 ? "their replies" : "its reply");
+    if (dropped > 0) /* in the middle of a reply: on a line of its own */
+        fprintf(stderr, "%s[context of %zu tokens full: forgot the %zu oldest message%s]\n", extra > 0 ? "\n" : "", n_ctx, dropped,
+                dropped > 1 ? "s and their replies" : " and its reply");
     return rc;
 }
 
@@ -238,6 +238,7 @@ static bool do_clear(struct chat *c, const char *arg)
 {
     (void)arg;
     drop_oldest(c, c->n_turns);
+    otr_seq_truncate(c->s.seq, 0, NULL);
     fputs(c->system ? "[conversation forgotten; the system text stays]\n" : "[conversation forgotten]\n", stderr);
     return true;
 }
@@ -260,8 +261,8 @@ static bool do_stats(struct chat *c, const char *arg)
     (void)arg;
     const struct run_opts *o = c->s.o;
     say_sum("so far: ", &c->sum);
-    fprintf(stderr, "[context: %zu of %d tokens, %zu messages; seed %llu; %d threads, kernels %s]\n", otr_seq_len(c->s.seq),
-            otr_engine_n_ctx(c->s.engine), c->n_turns, (unsigned long long)o->sampling.seed, otr_engine_n_threads(c->s.engine),
+    fprintf(stderr, "[context: %zu of %d tokens, %zu message%s; seed %llu; %d threads, kernels %s]\n", otr_seq_len(c->s.seq),
+            otr_engine_n_ctx(c->s.engine), c->n_turns, c->n_turns == 1 ? "" : "s", (unsigned long long)o->sampling.seed, otr_engine_n_threads(c->s.engine),
             c->s.info->kern);
     return true;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +64,9 @@ int main(int argc, char **argv)
         return CLI_FAIL;
     }
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a write error, with a message */
-    setlocale(LC_CTYPE, "");  /* for line editing; numbers stay as in C */
+    setlocale(LC_CTYPE, ""); /* for line editing; numbers stay as in C */
+    if (MB_CUR_MAX == 1)
+        setlocale(LC_CTYPE, "C.UTF-8"); /* bare machines name no locale, but their terminals speak UTF-8 */
     cli_env = (struct cli_env){.program = argc > 0 ? argv[0] : "outrider", .kern = getenv("OUTRIDER_KERN")};
     if (argc < 2)
         return help(stderr);

@@ -34,8 +34,6 @@ int session_open(struct session *s, const struct run_opts *o, struct otr_err *er
     if (rc < 0)
         return rc;
     s->info = otr_model_info(s->model);
-    if (e->n_ctx > s->info->n_ctx_train)
-        cli_note("a context of %d tokens is more than the model was trained for (%d)", e->n_ctx, s->info->n_ctx_train);
     const struct otr_engine_opts eo = {
         .n_threads = e->n_threads, .n_ctx = e->n_ctx, .n_seq = 1, .n_batch = e->n_batch, .kv_type = e->kv_type};
     rc = otr_engine_create(&s->engine, s->model, &eo, err);
@@ -43,6 +41,8 @@ int session_open(struct session *s, const struct run_opts *o, struct otr_err *er
         rc = otr_seq_create(&s->seq, s->engine, err);
     if (rc < 0)
         session_close(s);
+    else if (e->n_ctx > s->info->n_ctx_train)
+        cli_note("a context of %d tokens is more than the model was trained for (%d)", e->n_ctx, s->info->n_ctx_train);
     return rc;
 }
 

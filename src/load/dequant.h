@@ -5,6 +5,8 @@
 
 #include "load/gguf.h"
 
+enum { GGML_N_TYPES = 43 }; /* numbers of types are below it */
+
 struct ggml_traits {
     const char *name;
     int block_elems;   /* weights in a block */

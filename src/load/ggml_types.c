@@ -2,7 +2,7 @@
  * be checked and `inspect` can name them. SRC: GGML_QUANT_SIZES of the PyPI gguf package, ggml.h for Q2_0. Read next: dequant.c. */
 #include "load/dequant.h"
 
-static const struct ggml_traits types[] = {
+static const struct ggml_traits types[GGML_N_TYPES] = {
     [GGML_F32] = {"F32", 1, 4},
     [GGML_F16] = {"F16", 1, 2},
     [GGML_Q4_0] = {"Q4_0", 32, 18},
@@ -42,7 +42,7 @@ static const struct ggml_traits types[] = {
 
 const struct ggml_traits *ggml_traits_any(uint32_t type)
 {
-    return type < sizeof types / sizeof *types && types[type].name ? &types[type] : NULL;
+    return type < GGML_N_TYPES && types[type].name ? &types[type] : NULL;
 }
 
 const struct ggml_traits *ggml_traits(uint32_t type)

@@ -226,6 +226,17 @@ int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp,
     return OTR_OK;
 }
 
+int weights_plan(struct weights_plan *out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
+                 struct otr_err *err)
+{
+    struct weights w = {.hp = *hp, .kern = *k, .g = g};
+    struct walk walk = {.w = &w, .mats = {.cap = SIZE_MAX / 2}, .vecs = {.cap = SIZE_MAX / 2}, .err = err};
+    const int rc = take_all(&walk);
+    if (rc == OTR_OK)
+        *out = (struct weights_plan){w.n_params, w.tensor_bytes, walk.mats.used, walk.vecs.used};
+    return rc;
+}
+
 void weights_close(struct weights *w)
 {
     if (!w)

@@ -40,4 +40,12 @@ int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp,
                  struct pool *pool, struct otr_err *err);
 void weights_close(struct weights *w);
 
+/* All checks of weights_open and what it will need, without reading a weight. */
+struct weights_plan {
+    uint64_t n_params, tensor_bytes;
+    size_t packed_bytes, vector_bytes;
+};
+int weights_plan(struct weights_plan *out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
+                 struct otr_err *err);
+
 #endif

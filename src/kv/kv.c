@@ -64,8 +64,8 @@ int kv_create(struct kv **out, const struct kv_shape *shape, int n_page, int n_s
         kv->scratch = map_lazily(kv->scratch_bytes);
     }
     if (!kv->ref || !kv->free_list || !kv->pages || !kv->scratch) {
-        const int rc = OTR_FAIL(err, NOMEM, "no memory for a KV cache of %d positions (%zu MB): use a smaller context (-c)",
-                                n_page * KV_PAGE, kv->pages_bytes >> 20);
+        const int rc = OTR_FAIL(err, NOMEM, "no memory for a KV cache of %lld positions (%zu MB): use a smaller context (-c)",
+                                (long long)n_page * KV_PAGE, kv->pages_bytes >> 20);
         kv_destroy(kv);
         return rc;
     }

@@ -132,7 +132,7 @@ int cmd_perplexity(int argc, char **argv)
         .name = "perplexity",
         .usage = "-m MODEL FILE [flags]",
         .about = "Scores a text in windows that each start afresh: mean negative log-likelihood and perplexity.",
-        .example = "-m ~/.cache/outrider/SmolLM2-135M-Instruct-Q4_1.gguf README.md --window 256",
+        .example = "-m ~/.cache/outrider/SmolLM2-135M-Instruct-Q4_1.gguf /usr/share/common-licenses/BSD",
         .sets = {engine_flags(&o.engine), {flags, sizeof flags / sizeof flags[0], &o}, foreign_flags()},
     };
     struct flag_words words;

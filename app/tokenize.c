@@ -88,8 +88,8 @@ int cmd_tokenize(int argc, char **argv)
     static const struct flag flags[] = {
         {"-m --model", FLAG_STR, AT(model), "FILE", "model, or a file with the vocabulary only", 0, 0, "LLAMA_ARG_MODEL"},
         {"-p --prompt", FLAG_STR, AT(prompt), "TEXT", "the text", 0, 0, NULL},
-        {"-f --file", FLAG_STR, AT(file), "FILE", "the text, from a file, byte for byte (- is stdin, and the default)", 0, 0, NULL},
-        {"--no-bos", FLAG_BOOL, AT(no_bos), NULL, "nothing in front and nothing at the end, whatever the vocabulary says", 0, 0, NULL},
+        {"-f --file", FLAG_STR, AT(file), "FILE", "the text from a file, byte for byte; - is stdin, the default", 0, 0, NULL},
+        {"--no-bos", FLAG_BOOL, AT(no_bos), NULL, "no BOS in front (and no EOS), whatever the vocabulary says", 0, 0, NULL},
         {"--parse-special", FLAG_BOOL, AT(parse_special), NULL, "the name of a special token becomes that token", 0, 0, NULL},
         {"--json --ids", FLAG_BOOL, AT(json), NULL, "one JSON array of ids", 0, 0, NULL},
     };

@@ -14,6 +14,7 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
+int __real_posix_memalign(void **out, size_t align, size_t n);
 void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
@@ -23,6 +24,7 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void *__wrap_aligned_alloc(size_t align, size_t n);
+int __wrap_posix_memalign(void **out, size_t align, size_t n);
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
@@ -65,6 +67,13 @@ void *__wrap_realloc(void *p, size_t n)
 void *__wrap_aligned_alloc(size_t align, size_t n)
 {
     return fails() ? NULL : opened(__real_aligned_alloc(align, n));
+}
+
+int __wrap_posix_memalign(void **out, size_t align, size_t n)
+{
+    const int rc = fails() ? ENOMEM : __real_posix_memalign(out, align, n);
+    wrapmem_open += rc == 0;
+    return rc;
 }
 
 void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)

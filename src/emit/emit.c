@@ -4,13 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+/* A reply is valid UTF-8, so another stop string would never be found, or cut a character in two. */
+static int check_stop(const char *stop, struct otr_err *err)
+{
+    const size_t n = stop ? strlen(stop) : 0;
+    if (n == 0)
+        return OTR_FAIL(err, ARG, "an empty stop string");
+    uint32_t cp;
+    for (size_t i = 0, len; i < n; i += len)
+        if ((len = utf8_char(stop + i, n - i, &cp)) == 0)
+            return OTR_FAIL(err, ARG, "a stop string that is not UTF-8 (byte %zu of '%s')", i, stop);
+    return OTR_OK;
+}
+
 int emit_open(struct emitter *e, const struct emit_opts *o, struct otr_err *err)
 {
     *e = (struct emitter){.o = *o};
     for (size_t i = 0; i < o->n_stops; i++) {
-        const size_t n = o->stops[i] ? strlen(o->stops[i]) : 0;
-        if (n == 0)
-            return OTR_FAIL(err, ARG, "an empty stop string");
+        const int rc = check_stop(o->stops[i], err);
+        if (rc < 0)
+            return rc;
+        const size_t n = strlen(o->stops[i]);
         e->longest_stop = n > e->longest_stop ? n : e->longest_stop;
     }
     detok_init(&e->detok, o->tok, false, o->at_start);
@@ -36,14 +52,21 @@ int emit_reserve(struct emitter *e, struct otr_err *err)
     return OTR_OK;
 }
 
-/* Earliest completed stop string at or after `from`, or n_text. */
+/* Where the stop string begins that is complete first in the text from `from` on, the longest of several; n_text: none.
+ * WHY first complete, not first begun: so the borders of tokens make no difference. */
 static size_t find_stop(const struct emitter *e, size_t from)
 {
-    size_t best = e->n_text;
+    size_t best = e->n_text, best_end = e->n_text + 1;
     for (size_t i = 0; i < e->o.n_stops; i++) {
-        const char *hit = memmem(e->text + from, e->n_text - from, e->o.stops[i], strlen(e->o.stops[i]));
-        if (hit && (size_t)(hit - e->text) < best)
-            best = (size_t)(hit - e->text);
+        const size_t n = strlen(e->o.stops[i]);
+        const char *hit = memmem(e->text + from, e->n_text - from, e->o.stops[i], n);
+        if (!hit)
+            continue;
+        const size_t at = (size_t)(hit - e->text);
+        if (at + n < best_end || (at + n == best_end && at < best)) {
+            best = at;
+            best_end = at + n;
+        }
     }
     return best;
 }
@@ -61,11 +84,15 @@ static size_t hold_from(const struct emitter *e)
     return e->n_text;
 }
 
+/* Gives away the text up to `end`. Where the caller wants no more, that is where the text ends. */
 static bool send_up_to(struct emitter *e, size_t end, int32_t id)
 {
     const size_t from = e->n_sent;
     e->n_sent = end;
-    return end == from || !e->o.on_text || e->o.on_text(e->o.user, e->text + from, end - from, id);
+    const bool go = end == from || !e->o.on_text || e->o.on_text(e->o.user, e->text + from, end - from, id);
+    if (!go)
+        e->n_text = end;
+    return go;
 }
 
 static enum emit_verdict settle(struct emitter *e, int32_t id, bool last)

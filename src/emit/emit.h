@@ -9,7 +9,7 @@
 
 struct emit_opts {
     const struct tokenizer *tok;
-    const char *const *stops; /* [n_stops] not owned; empty strings are refused */
+    const char *const *stops; /* [n_stops] not owned; UTF-8, empty strings are refused */
     size_t n_stops;
     otr_text_cb on_text; /* or NULL */
     void *user;
@@ -30,7 +30,7 @@ int emit_open(struct emitter *e, const struct emit_opts *o, struct otr_err *err)
 void emit_close(struct emitter *e); /* frees text; a caller that keeps it sets e->text to NULL first */
 /* Makes room, so that the next emit_token allocates nothing. */
 int emit_reserve(struct emitter *e, struct otr_err *err);
-/* Adds a token. text is cut before a completed stop string. */
+/* Adds a token. text is cut before a completed stop string; after EMIT_ABORT it is what was given away. */
 enum emit_verdict emit_token(struct emitter *e, int32_t id);
 /* The reply ended for another reason: what is held back is sent. */
 enum emit_verdict emit_finish(struct emitter *e, int32_t last_id);

@@ -64,8 +64,9 @@ int kv_create(struct kv **out, const struct kv_shape *shape, int n_page, int n_s
         kv->scratch = map_lazily(kv->scratch_bytes);
     }
     if (!kv->ref || !kv->free_list || !kv->pages || !kv->scratch) {
-        const int rc = OTR_FAIL(err, NOMEM, "no memory for a KV cache of %lld positions (%zu MB): use a smaller context (-c)",
-                                (long long)n_page * KV_PAGE, kv->pages_bytes >> 20);
+        const int rc =
+            OTR_FAIL(err, NOMEM, "no memory for a KV cache of %lld positions (%zu MB): use a smaller context (-c)",
+                     (long long)n_page * KV_PAGE, kv->pages_bytes >> 20);
         kv_destroy(kv);
         return rc;
     }
@@ -176,8 +177,8 @@ int kv_reserve(struct kv_seq *s, int n_more, struct otr_err *err)
 {
     struct kv *kv = s->kv;
     if (n_more > s->limit - s->n)
-        return OTR_FAIL(err, LIMIT, "%d tokens do not fit (context of %d, %d in use): use a larger context (-c)", n_more,
-                        s->limit, s->n);
+        return OTR_FAIL(err, LIMIT, "%d tokens do not fit (context of %d, %d in use): use a larger context (-c)",
+                        n_more, s->limit, s->n);
     const int last = s->n / KV_PAGE; /* the page of the first position to write */
     const bool copy = s->n % KV_PAGE != 0 && n_more > 0 && kv->ref[s->page[last]] > 1;
     const int want = ceil_div(s->n + n_more, KV_PAGE), add = want > s->n_page ? want - s->n_page : 0;
@@ -204,8 +205,9 @@ void kv_commit(struct kv_seq *s, int n_in_place, const int *scratch, int n_scrat
         for (int l = 0; l < sh->n_layer; l++)
             for (int h = 0; h < sh->n_head_kv; h++) {
                 const int blk = s->n / ATTN_BLOCK, lane = s->n % ATTN_BLOCK;
-                kv_copy_k(kv_k_block(s, l, h, blk), lane, kv_scratch_k(s->kv, scratch[i], l, h), -1, sh->d_head, sh->type);
-                kv_copy_v(kv_v_block(s, l, h, blk), lane, kv_scratch_v(s->kv, scratch[i], l, h), -1, sh->d_head, sh->type);
+                const void *k = kv_scratch_k(s->kv, scratch[i], l, h), *v = kv_scratch_v(s->kv, scratch[i], l, h);
+                kv_copy_k(kv_k_block(s, l, h, blk), lane, k, -1, sh->d_head, sh->type);
+                kv_copy_v(kv_v_block(s, l, h, blk), lane, v, -1, sh->d_head, sh->type);
             }
 }
 

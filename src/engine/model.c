@@ -168,7 +168,8 @@ int64_t otr_chat_tokenize(const struct otr_model *m, const struct otr_message *m
     struct ids l = {0};
     struct template_out text = {0};
     char *bos = token_name(m->tok, tokenizer_bos(m->tok)), *eos = token_name(m->tok, tokenizer_eos(m->tok));
-    const struct template_args a = {msgs, n_msgs, add_generation_prompt, bos, eos};
+    const struct template_args a = {.msgs = msgs, .n_msgs = n_msgs, .add_generation_prompt = add_generation_prompt,
+                                    .bos_token = bos, .eos_token = eos};
     int64_t rc = bos && eos ? OTR_OK : OTR_FAIL(err, NOMEM, "no memory for the chat prompt");
     if (rc == OTR_OK)
         rc = template_render(m->tmpl, &a, &text, err);

@@ -5,6 +5,8 @@
 #ifndef OTR_TEMPLATE_TEMPLATE_H
 #define OTR_TEMPLATE_TEMPLATE_H
 
+#include <time.h>
+
 #include "base/err.h"
 
 struct chat_template;
@@ -18,6 +20,7 @@ struct template_args {
     size_t n_msgs;
     bool add_generation_prompt;
     const char *bos_token, *eos_token; /* "" where there is none; not user text */
+    const struct tm *now;              /* the date for strftime_now; NULL: the local time */
 };
 
 struct template_out {

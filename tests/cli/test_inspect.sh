@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# outrider inspect: right files are described, wrong ones refused with key and offset, and nothing crashes it.
+# usage: test_inspect.sh PROGRAM
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# described FILE: exit 0, as text and as JSON, and no control characters but newlines reach the terminal
+described() {
+    "$program" inspect --tensors "$1" > "$tmp/text" 2> "$tmp/err" && "$program" inspect --json "$1" > "$tmp/json" 2>> "$tmp/err" &&
+        [ ! -s "$tmp/err" ] && ! LC_ALL=C grep -q "$(printf '[\001-\010\013-\037\177]')" "$tmp/text" &&
+        iconv -f utf-8 -t utf-8 "$tmp/text" > "$tmp/iconv" && [ "$(json "$tmp/json" 'type(r["keys"]).__name__')" = dict ]
+}
+
+# ---- every seed of the fuzzer: the names of right ones begin with ok_ ----
+seeds=0
+for f in tests/fuzz/corpus/gguf/*; do
+    seeds=$((seeds + 1))
+    case $(basename "$f") in
+    ok_*) check "$f" described "$f" ;;
+    *)
+        refused "$f" 1 "cannot read model \($f\): " "$program" inspect "$f"
+        "$program" inspect --json "$f" > "$tmp/json" 2> "$tmp/err"
+        same "$f as JSON" "$?/$(json "$tmp/json" 'r["runs"], r["file"], bool(r["why"])')" "1/(False, '$f', True)"
+        ;;
+    esac
+done
+check "the corpus is there" test "$seeds" -gt 90
+
+refused "no file" 2 "no file \(inspect\)" "$program" inspect
+refused "two files" 2 "too many files" "$program" inspect a b
+refused "a missing file" 1 "none.gguf\): No such file" "$program" inspect "$tmp/none.gguf"
+refused "a folder" 1 "it is a directory" "$program" inspect "$tmp"
+mkfifo "$tmp/fifo"
+refused "a FIFO" 1 "not a regular file" timeout 10 "$program" inspect "$tmp/fifo"
+
+# ---- text of the file is quoted ----
+"$program" inspect tests/fuzz/corpus/gguf/ok_key_no_utf8 > "$tmp/text"
+check "escapes are shown as text" grep -qF '"\xff\u001b[31m\n"' "$tmp/text"
+
+# ---- tiny models and vocabularies ----
+for f in tests/golden/tiny/*.gguf; do
+    check "$f" described "$f"
+    same "$f runs" "$(json "$tmp/json" 'r["runs"]')" True
+done
+for f in "$shared"/tokenizer-tests/*.gguf; do
+    [ -f "$f" ] || continue
+    check "$f" described "$f"
+    same "$f has no tensors" "$(json "$tmp/json" 'r["runs"], r["n_tensors"], "only a vocabulary" in r["why"]')" "(False, 0, True)"
+done
+
+# ---- figures: by hand from the file's shapes (stories260K: 5 layers, 4 KV heads of 8; 2 bytes each for K and V) ----
+if [ -f "$stories" ]; then
+    described "$stories"
+    same "parameters of stories260K" "$(json "$tmp/json" 'r["memory"]["parameters"]')" 260032
+    same "KV cache of stories260K" "$(json "$tmp/json" 'r["memory"]["kv_bytes_per_1000_tokens"]')" $((5 * 4 * 8 * 2 * 2 * 1000))
+    same "its pieces" "$(json "$tmp/json" 'r["pieces"]')" 512
+    same "its file" "$(json "$tmp/json" 'r["bytes"]')" "$(stat -c %s "$stories")"
+    head -c 600000 "$stories" > "$tmp/cut.gguf"
+    refused "a file cut short" 1 "cut.gguf\): tensor .* at offset [0-9]+: its [0-9]+ bytes end after the file \(600000 bytes\)" \
+        "$program" inspect "$tmp/cut.gguf"
+fi
+if [ -f "$smollm" ]; then
+    described "$smollm"
+    same "types of SmolLM2" "$(json "$tmp/json" '{k: (v["n"], v["read"]) for k, v in r["types"].items()}')" \
+        "{'F32': (61, True), 'Q4_1': (210, True), 'Q8_0': (1, True)}"
+    same "its KV cache" "$(json "$tmp/json" 'r["memory"]["kv_bytes_per_1000_tokens"]')" $((30 * 3 * 64 * 2 * 2 * 1000))
+fi
+finish

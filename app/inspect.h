@@ -17,7 +17,7 @@ struct report {
         uint64_t bytes;
     } type[GGML_N_TYPES];
     uint64_t tensor_bytes;
-    size_t n_unread; /* tensors of types we do not read */
+    size_t n_unread;        /* tensors of types we do not read */
     int n_pieces, vocab_rc; /* the vocabulary: OTR_OK, or why we cannot read it */
     struct otr_err vocab_why;
     int rc; /* a run: OTR_OK, or why not */

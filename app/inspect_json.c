@@ -32,7 +32,7 @@ struct number number_of(enum gguf_type type, const unsigned char *p)
         v.u |= (uint64_t)p[i] << shift;
     switch (type) {
     case GGUF_I8:
-        v.i = (int8_t)v.u;
+        v.i = (int64_t)(v.u ^ 0x80) - 0x80;
         break;
     case GGUF_I16:
         v.i = (int16_t)v.u;
@@ -191,11 +191,11 @@ static json_t *types(const struct report *r)
 
 json_t *report_json(const struct report *r, const char *path, bool tensors)
 {
-    json_t *o = json_pack("{s:o, s:i, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:b}", "file", string(path, strlen(path)),
-                          "version", (int)gguf_version(r->g), "parts", (json_int_t)gguf_n_parts(r->g), "bytes",
-                          (json_int_t)gguf_file_bytes(r->g), "keys", keys(r->g), "n_tensors",
-                          (json_int_t)gguf_n_tensors(r->g), "tensor_bytes", (json_int_t)r->tensor_bytes, "types",
-                          types(r), tensors ? "tensors" : "unread_tensors", tensor_list(r, tensors), "runs", r->rc >= 0);
+    json_t *o = json_pack(
+        "{s:o, s:i, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:b}", "file", string(path, strlen(path)), "version",
+        (int)gguf_version(r->g), "parts", (json_int_t)gguf_n_parts(r->g), "bytes", (json_int_t)gguf_file_bytes(r->g),
+        "keys", keys(r->g), "n_tensors", (json_int_t)gguf_n_tensors(r->g), "tensor_bytes", (json_int_t)r->tensor_bytes,
+        "types", types(r), tensors ? "tensors" : "unread_tensors", tensor_list(r, tensors), "runs", r->rc >= 0);
     if (o && r->vocab_rc >= 0)
         json_object_set_new(o, "pieces", json_integer(r->n_pieces));
     else if (o)
@@ -208,7 +208,7 @@ json_t *report_json(const struct report *r, const char *path, bool tensors)
                                       "weight_bytes", (json_int_t)r->plan.tensor_bytes, "repacked_bytes",
                                       (json_int_t)r->plan.packed_bytes, "vector_bytes",
                                       (json_int_t)r->plan.vector_bytes, "kv_bytes_per_1000_tokens",
-                                      (json_int_t)(r->kv_bytes_per_tok * 1000), "kernels", r->kern.level));
+                                      (json_int_t)r->kv_bytes_per_tok * 1000, "kernels", r->kern.level));
     return o;
 }
 

@@ -9,7 +9,7 @@ enum { GGML_N_TYPES = 43 }; /* numbers of types are below it */
 
 struct ggml_traits {
     const char *name;
-    int block_elems;   /* weights in a block */
+    int block_elems; /* weights in a block */
     int block_bytes;
 };
 const struct ggml_traits *ggml_traits(uint32_t type);     /* NULL for types we do not read */

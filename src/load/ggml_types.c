@@ -1,5 +1,6 @@
-/* Owns the table of tensor types: names and block sizes. Types that we do not read are here too, so that their sizes can
- * be checked and `inspect` can name them. SRC: GGML_QUANT_SIZES of the PyPI gguf package, ggml.h for Q2_0. Read next: dequant.c. */
+/* Owns the table of tensor types: names and block sizes. Types that we do not read are here too, so that their sizes
+ * can be checked and `inspect` can name them. SRC: GGML_QUANT_SIZES of the PyPI gguf package, ggml.h for Q2_0. Read
+ * next: dequant.c. */
 #include "load/dequant.h"
 
 static const struct ggml_traits types[GGML_N_TYPES] = {

@@ -18,8 +18,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are read as they lie");
 
-#define BAD_PART(p, err, name, fmt, ...)                                                                               \
-    OTR_FAIL(err, name, "cannot read model (%s): " fmt, (p)->shown, ##__VA_ARGS__)
+#define BAD_PART(p, err, name, fmt, ...) OTR_FAIL(err, name, "cannot read model (%s): " fmt, (p)->shown, ##__VA_ARGS__)
 
 /* ---- one part ---- */
 
@@ -65,8 +64,8 @@ static void show_path(char shown[GGUF_SHOWN_BYTES + 4], const char *path)
     size_t from = n - (GGUF_SHOWN_BYTES - 4);
     while (((unsigned char)path[from] & 0xc0) == 0x80) /* not into the middle of a character */
         from++;
-    memcpy(shown, "...", 3);
-    err_quote(shown + 3, GGUF_SHOWN_BYTES + 1, path + from, n - from);
+    char end[GGUF_SHOWN_BYTES + 1];
+    snprintf(shown, GGUF_SHOWN_BYTES + 4, "...%s", err_quote(end, sizeof end, path + from, n - from));
 }
 
 /* Takes the ownership of path, which may be NULL (no memory). */

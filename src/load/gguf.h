@@ -9,10 +9,21 @@
 #include "base/err.h"
 #include "kern/types.h" /* enum ggml_type: of tensors; ggml_type_name knows the names of all */
 
-/* Numbers are the file's. */
-enum gguf_type { /* of key values */
-    GGUF_U8 = 0, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STR, GGUF_ARR, GGUF_U64,
-    GGUF_I64, GGUF_F64,
+/* Types of key values. Numbers are the file's. */
+enum gguf_type {
+    GGUF_U8 = 0,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STR,
+    GGUF_ARR,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
 };
 
 struct gguf;
@@ -29,19 +40,19 @@ struct gguf_arr {
 };
 
 struct gguf_tensor {
-    struct gguf_str name;  /* < 64 bytes, unique in the file */
+    struct gguf_str name; /* < 64 bytes, unique in the file */
     enum ggml_type type;
-    int n_dims;            /* 1..4 */
-    int64_t ne[4];         /* ne[0] is the row (fastest); unused ones are 1 */
-    size_t bytes;          /* whole tensor; row bytes = bytes / (ne[1]*ne[2]*ne[3]) */
+    int n_dims;                /* 1..4 */
+    int64_t ne[4];             /* ne[0] is the row (fastest); unused ones are 1 */
+    size_t bytes;              /* whole tensor; row bytes = bytes / (ne[1]*ne[2]*ne[3]) */
     const unsigned char *data; /* mapped, aligned to general.alignment */
 };
 
 /* path: a file, or the first part of a split model. *out is set only on OTR_OK. */
 int gguf_open(struct gguf **out, const char *path, struct otr_err *err);
 void gguf_close(struct gguf *g);
-/* OTR_E_IO when a file is shorter now than when it was opened: what is cut off cannot be read any more (SIGBUS). Somebody
- * may still cut it later; this turns the likely case, a download that was started anew, into a sentence. */
+/* OTR_E_IO when a file is shorter now than when it was opened: what is cut off cannot be read any more (SIGBUS).
+ * Somebody may still cut it later; this turns the likely case, a download that was started anew, into a sentence. */
 int gguf_check_size(const struct gguf *g, struct otr_err *err);
 
 /* Typed getters. OTR_OK; OTR_E_MISSING when the key is absent (err says so: optional keys pass err NULL and keep their

@@ -10,8 +10,8 @@ static const struct {
     const char *name;
     size_t bytes; /* 0: not a scalar */
 } kinds[] = {
-    [GGUF_U8] = {"u8", 1},     [GGUF_I8] = {"i8", 1},   [GGUF_U16] = {"u16", 2}, [GGUF_I16] = {"i16", 2},
-    [GGUF_U32] = {"u32", 4},   [GGUF_I32] = {"i32", 4}, [GGUF_F32] = {"f32", 4}, [GGUF_BOOL] = {"bool", 1},
+    [GGUF_U8] = {"u8", 1},      [GGUF_I8] = {"i8", 1},     [GGUF_U16] = {"u16", 2}, [GGUF_I16] = {"i16", 2},
+    [GGUF_U32] = {"u32", 4},    [GGUF_I32] = {"i32", 4},   [GGUF_F32] = {"f32", 4}, [GGUF_BOOL] = {"bool", 1},
     [GGUF_STR] = {"string", 0}, [GGUF_ARR] = {"array", 0}, [GGUF_U64] = {"u64", 8}, [GGUF_I64] = {"i64", 8},
     [GGUF_F64] = {"f64", 8},
 };
@@ -48,7 +48,7 @@ static bool int_value(const struct gguf_kv *kv, int64_t *v)
         *v = b[0];
         return true;
     case GGUF_I8:
-        *v = (int8_t)b[0];
+        *v = (b[0] ^ 0x80) - 0x80;
         return true;
     case GGUF_U16:
         *v = b[0] | b[1] << 8;
@@ -76,8 +76,7 @@ static bool is_int(enum gguf_type type)
     return gguf_scalar_bytes(type) > 0 && type != GGUF_F32 && type != GGUF_F64 && type != GGUF_BOOL;
 }
 
-int gguf_part_int(const struct gguf_part *p, const char *key, int64_t lo, int64_t hi, int64_t *out,
-                  struct otr_err *err)
+int gguf_part_int(const struct gguf_part *p, const char *key, int64_t lo, int64_t hi, int64_t *out, struct otr_err *err)
 {
     const struct gguf_kv *kv = find(p, key, err);
     int64_t v;
@@ -86,8 +85,8 @@ int gguf_part_int(const struct gguf_part *p, const char *key, int64_t lo, int64_
     if (!is_int(kv->type))
         return BAD_KEY(err, FORMAT, p, kv, key, "has type %s, expected an integer", gguf_kv_type_name(kv->type));
     if (!int_value(kv, &v))
-        return BAD_KEY(err, FORMAT, p, kv, key, "is %" PRIu64 ", expected %" PRId64 " to %" PRId64,
-                       load_u64(kv->data), lo, hi);
+        return BAD_KEY(err, FORMAT, p, kv, key, "is %" PRIu64 ", expected %" PRId64 " to %" PRId64, load_u64(kv->data),
+                       lo, hi);
     if (v < lo || v > hi)
         return BAD_KEY(err, FORMAT, p, kv, key, "is %" PRId64 ", expected %" PRId64 " to %" PRId64, v, lo, hi);
     *out = v;
@@ -160,16 +159,16 @@ int gguf_get_arr(const struct gguf *g, const char *key, enum gguf_type type, str
     if (!kv)
         return OTR_E_MISSING;
     if (kv->type != GGUF_ARR)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type %s, expected array of %s",
-                       gguf_kv_type_name(kv->type), gguf_kv_type_name(type));
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type %s, expected array of %s", gguf_kv_type_name(kv->type),
+                       gguf_kv_type_name(type));
     const enum gguf_type is = kv->arr.type;
     const bool other_sign = (type == GGUF_I32 && is == GGUF_U32) || (type == GGUF_U32 && is == GGUF_I32);
     if (is != type && !other_sign)
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type array of %s, expected array of %s", gguf_kv_type_name(is),
-                       gguf_kv_type_name(type));
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "has type array of %s, expected array of %s",
+                       gguf_kv_type_name(is), gguf_kv_type_name(type));
     if (other_sign && !all_below_2_31(&kv->arr))
-        return BAD_KEY(err, FORMAT, g->part, kv, key, "holds a value of type %s that no %s can hold", gguf_kv_type_name(is),
-                       gguf_kv_type_name(type));
+        return BAD_KEY(err, FORMAT, g->part, kv, key, "holds a value of type %s that no %s can hold",
+                       gguf_kv_type_name(is), gguf_kv_type_name(type));
     *out = kv->arr;
     out->type = type;
     return OTR_OK;

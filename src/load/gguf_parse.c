@@ -1,4 +1,5 @@
-/* Owns the reading of GGUF bytes: header, keys, tensor table. Everything in here is about bytes that nobody has checked.
+/* Owns the reading of GGUF bytes: header, keys, tensor table. Everything in here is about bytes that nobody has
+ * checked.
  *
  * In: a mapped part. Out: its keys and tensors, each known to lie inside the file; or a sentence with name and offset.
  * INV: a length is compared with the bytes left before it is used, and no value of the file meets a raw * or +.
@@ -12,7 +13,7 @@
 #include "load/gguf_priv.h"
 
 enum {
-    KEY_MIN_BYTES = 8 + 1 + 4 + 1,         /* name length, name, type, value */
+    KEY_MIN_BYTES = 8 + 1 + 4 + 1,            /* name length, name, type, value */
     TENSOR_MIN_BYTES = 8 + 1 + 4 + 8 + 4 + 8, /* name length, name, dims, one dim, type, offset */
 };
 
@@ -99,9 +100,13 @@ static int bad_magic(struct cursor *c)
     static const struct {
         const char *start, *is;
     } known[] = {
-        {"lmgg", "an old GGML file"},   {"fmgg", "an old GGML file"}, {"tjgg", "an old GGML file"},
-        {"PK\x03\x04", "a zip or PyTorch file"}, {"version https://git-lfs", "a Git LFS pointer, not the file itself"},
-        {"<!DOCTYPE", "a web page"},    {"<html", "a web page"},
+        {"lmgg", "an old GGML file"},
+        {"fmgg", "an old GGML file"},
+        {"tjgg", "an old GGML file"},
+        {"PK\x03\x04", "a zip or PyTorch file"},
+        {"version https://git-lfs", "a Git LFS pointer, not the file itself"},
+        {"<!DOCTYPE", "a web page"},
+        {"<html", "a web page"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const size_t n = strlen(known[i].start);
@@ -371,8 +376,8 @@ static int take_tensors(struct cursor *c, struct gguf *g, struct extent *e, size
 int gguf_parse(struct gguf *g, struct gguf_part *p, struct otr_err *err)
 {
     struct cursor c = {.part = p, .err = err};
-    uint64_t n_tensor, n_kv;
-    size_t alignment;
+    uint64_t n_tensor = 0, n_kv = 0;
+    size_t alignment = 0;
     int rc;
     if ((rc = take_header(&c, &p->version, &n_tensor, &n_kv)) < 0 || (rc = take_keys(&c, p, (size_t)n_kv)) < 0 ||
         (rc = read_alignment(&c, &alignment)) < 0 || n_tensor == 0)

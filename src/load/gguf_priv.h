@@ -19,9 +19,9 @@ enum {
 
 /* One file of a model; most models are one part. */
 struct gguf_part {
-    char *path;                        /* owned, as it was opened */
-    char shown[GGUF_SHOWN_BYTES + 4];  /* the path for messages: printable, long ones lose their front */
-    const unsigned char *map;          /* [bytes] */
+    char *path;                       /* owned, as it was opened */
+    char shown[GGUF_SHOWN_BYTES + 4]; /* the path for messages: printable, long ones lose their front */
+    const unsigned char *map;         /* [bytes] */
     size_t bytes;
     dev_t dev;
     ino_t ino;

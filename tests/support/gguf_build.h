@@ -1,5 +1,6 @@
 /* Makes GGUF files for tests, right ones and wrong ones, byte by byte. Out of memory ends the test program.
- * A file is keys, tensor entries and tensor bytes, put together by gb_file; each part and the header can be made wrong. */
+ * A file is keys, tensor entries and tensor bytes, put together by gb_file; each part and the header can be made wrong.
+ */
 #ifndef OTR_TESTS_GGUF_BUILD_H
 #define OTR_TESTS_GGUF_BUILD_H
 
@@ -23,8 +24,8 @@ struct gguf_build {
     uint32_t version, alignment; /* alignment: of gb_file; gb_u32 of general.alignment is the caller's */
     uint64_t n_kv, n_tensor;     /* of the header; counted by the functions below, may be changed */
     struct bytes keys, infos, data;
-    struct bytes raw;            /* not empty: the whole file, and the rest is ignored */
-    size_t cut;                  /* bytes to leave out at the end of the file */
+    struct bytes raw; /* not empty: the whole file, and the rest is ignored */
+    size_t cut;       /* bytes to leave out at the end of the file */
 };
 void gb_init(struct gguf_build *b); /* version 3, alignment 32, nothing in it */
 void gb_free(struct gguf_build *b);
@@ -45,7 +46,7 @@ void gb_tensor(struct gguf_build *b, const char *name, enum ggml_type type, int 
 void gb_info(struct gguf_build *b, const char *name, size_t n_name, uint32_t n_dims, const uint64_t *ne, uint32_t type,
              uint64_t offset);
 
-struct bytes gb_file(const struct gguf_build *b);                /* the caller frees .p */
+struct bytes gb_file(const struct gguf_build *b); /* the caller frees .p */
 void gb_write(const struct gguf_build *b, const char *path);
 
 /* A file in memory that gguf_open can open: its path is written to path. Returns the descriptor that keeps it. */

@@ -1,4 +1,5 @@
-/* See gguf_cases.h. One line is one file: its name, what must be said about it, and how it differs from an empty one. */
+/* See gguf_cases.h. One line is one file: its name, what must be said about it, and how it differs from an empty one.
+ */
 #include "support/gguf_cases.h"
 
 #include <stdio.h>
@@ -13,8 +14,8 @@
         gb_free(b);                                                                                                    \
     } while (0)
 #define RAW(text) put(&b->raw, text, sizeof(text) - 1)
-#define DIMS(...) (const uint64_t[]){__VA_ARGS__}
-#define NE(...) (const int64_t[]){__VA_ARGS__}
+#define DIMS(...) ((const uint64_t[]){__VA_ARGS__})
+#define NE(...) ((const int64_t[]){__VA_ARGS__})
 
 static void headers(gguf_case_fn fn, void *user)
 {
@@ -40,7 +41,8 @@ static void headers(gguf_case_fn fn, void *user)
     CASE("n_kv_no_room", "cannot fit", gb_u32(b, "a", 1); b->n_kv = 65536);
     CASE("n_tensor_no_room", "cannot fit", gb_u32(b, "a", 1); b->n_tensor = 1000000);
     CASE("n_kv_one_more", "key 2 of 2 at offset 65: 8 bytes are declared, 0 are left",
-         gb_str(b, "a", "twenty bytes of text"); b->n_kv = 2);
+         gb_str(b, "a", "twenty bytes of text");
+         b->n_kv = 2);
 }
 
 static void keys(gguf_case_fn fn, void *user)
@@ -83,7 +85,8 @@ static void keys(gguf_case_fn fn, void *user)
          gb_arr(b, "tokenizer.ggml.tokens", GGUF_STR, 2, "\1\0\0\0\0\0\0\0a\x9\0\0\0\0\0\0\0b", 18));
     CASE("strs_max", "an array of 9223372036854775807 elements", gb_arr(b, "abc", GGUF_STR, INT64_MAX, NULL, 0));
     CASE("bytes_43", "8 bytes are declared, 0 are left", /* a file of this size made a Python reader loop: #27188 */
-         gb_arr(b, "abc", GGUF_STR, INT64_MAX, NULL, 0); b->cut = 8);
+         gb_arr(b, "abc", GGUF_STR, INT64_MAX, NULL, 0);
+         b->cut = 8);
 }
 
 static void alignments(gguf_case_fn fn, void *user)
@@ -91,8 +94,8 @@ static void alignments(gguf_case_fn fn, void *user)
     static const char key[] = "general.alignment";
     CASE("ok_alignment_8", "", gb_u32(b, key, 8); b->alignment = 8; gb_tensor(b, "t", GGML_F32, 1, NE(3), NULL);
          gb_tensor(b, "u", GGML_F32, 1, NE(3), NULL));
-    CASE("ok_alignment_256", "", gb_u32(b, key, 256); b->alignment = 256;
-         gb_tensor(b, "t", GGML_F32, 1, NE(3), NULL); gb_tensor(b, "u", GGML_F32, 1, NE(3), NULL));
+    CASE("ok_alignment_256", "", gb_u32(b, key, 256); b->alignment = 256; gb_tensor(b, "t", GGML_F32, 1, NE(3), NULL);
+         gb_tensor(b, "u", GGML_F32, 1, NE(3), NULL));
     CASE("alignment_0", "key general.alignment at offset 53: 0 is not a power of two", gb_u32(b, key, 0));
     CASE("alignment_1", "1 is not a power of two from 8", gb_u32(b, key, 1));
     CASE("alignment_4", "4 is not a power of two from 8", gb_u32(b, key, 4));
@@ -112,33 +115,36 @@ static void tensor_tables(gguf_case_fn fn, void *user)
     CASE("ok_type_unread", "", gb_tensor(b, "t", (enum ggml_type)16, 1, NE(256), NULL); /* IQ2_XXS */
          gb_tensor(b, "u", (enum ggml_type)24, 1, NE(5), NULL));
     CASE("ok_dims_4", "", gb_tensor(b, "t", GGML_Q4_0, 4, NE(64, 3, 2, 1), NULL));
-    CASE("ok_out_of_order", "", gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 64); gb_info(b, "u", 1, 1, DIMS(8), GGML_F32, 0);
-         put(&b->data, NULL, 96));
+    CASE("ok_out_of_order", "", gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 64);
+         gb_info(b, "u", 1, 1, DIMS(8), GGML_F32, 0); put(&b->data, NULL, 96));
     CASE("name_64", "its name has 64 bytes, expected 1 to 63", gb_info(b, n64, 64, 1, DIMS(1), GGML_F32, 0));
     CASE("name_0", "its name has 0 bytes", gb_info(b, "", 0, 1, DIMS(1), GGML_F32, 0); put(&b->data, NULL, 4));
     CASE("name_max", "tensor 1 of 1 at offset 32: 18446744073709551615 bytes", b->n_tensor = 1;
          put_u64(&b->infos, UINT64_MAX); put(&b->infos, NULL, 64));
     CASE("tensor_twice", "tensor t at offset 57: this tensor is in the file twice",
-         gb_tensor(b, "t", GGML_F32, 1, NE(8), NULL); gb_tensor(b, "t", GGML_F32, 1, NE(8), NULL));
+         gb_tensor(b, "t", GGML_F32, 1, NE(8), NULL);
+         gb_tensor(b, "t", GGML_F32, 1, NE(8), NULL));
     CASE("dims_0", "tensor t at offset 33: 0 dimensions", gb_info(b, "t", 1, 0, NULL, GGML_F32, 0);
          put(&b->data, NULL, 64));
     CASE("dims_5", "5 dimensions", gb_info(b, "t", 1, 5, DIMS(1, 1, 1, 1, 1), GGML_F32, 0));
-    CASE("dims_max", "4294967295 dimensions", b->n_tensor = 1; put_str(&b->infos, "t", 1); put_u32(&b->infos, UINT32_MAX);
-         put(&b->infos, NULL, 64));
+    CASE("dims_max", "4294967295 dimensions", b->n_tensor = 1; put_str(&b->infos, "t", 1);
+         put_u32(&b->infos, UINT32_MAX); put(&b->infos, NULL, 64));
     CASE("dim_zero", "tensor t at offset 45: dimension 1 is 0", gb_info(b, "t", 1, 2, DIMS(4, 0), GGML_F32, 0));
-    CASE("dim_2_63", "dimension 0 is 9223372036854775808",
-         gb_info(b, "t", 1, 1, DIMS((uint64_t)1 << 63), GGML_F32, 0));
+    CASE("dim_2_63", "dimension 0 is 9223372036854775808", gb_info(b, "t", 1, 1, DIMS((uint64_t)1 << 63), GGML_F32, 0));
     CASE("dim_max", "dimension 0 is 18446744073709551615", gb_info(b, "t", 1, 1, DIMS(UINT64_MAX), GGML_F32, 0));
     CASE("type_31_removed", "tensor type 31 is not known", gb_info(b, "t", 1, 1, DIMS(32), 31, 0);
          put(&b->data, NULL, 64));
     CASE("type_99", "tensor type 99 is not known", gb_info(b, "t", 1, 1, DIMS(32), 99, 0); put(&b->data, NULL, 64));
     CASE("type_max", "tensor type 4294967295", gb_info(b, "t", 1, 1, DIMS(32), UINT32_MAX, 0); put(&b->data, NULL, 64));
     CASE("row_not_blocks", "rows of 48 are not a multiple of the 32 of Q4_0",
-         gb_info(b, "t", 1, 2, DIMS(48, 2), GGML_Q4_0, 0); put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 2, DIMS(48, 2), GGML_Q4_0, 0);
+         put(&b->data, NULL, 64));
     CASE("row_not_k_blocks", "rows of 128 are not a multiple of the 256 of Q4_K",
-         gb_info(b, "t", 1, 2, DIMS(128, 2), GGML_Q4_K, 0); put(&b->data, NULL, 256));
+         gb_info(b, "t", 1, 2, DIMS(128, 2), GGML_Q4_K, 0);
+         put(&b->data, NULL, 256));
     CASE("table_short", "tensor table at offset 53: 8 bytes are declared, 7 are left",
-         gb_info(b, "table", 5, 1, DIMS(1), GGML_F32, 0); b->cut = 1);
+         gb_info(b, "table", 5, 1, DIMS(1), GGML_F32, 0);
+         b->cut = 1);
 }
 
 static void tensor_sizes(gguf_case_fn fn, void *user)
@@ -153,22 +159,26 @@ static void tensor_sizes(gguf_case_fn fn, void *user)
     /* The bytes wrap: to 0, and to 4 MB (CVE-2026-33298). */
     CASE("bytes_2_64", "its number of bytes is 2^64 or more", gb_info(b, "t", 1, 1, DIMS(e62), GGML_F32, 0);
          put(&b->data, NULL, 64));
-    CASE("bytes_wrap_to_4_mb", "its number of bytes is 2^64 or more", gb_info(b, "t", 1, 1, DIMS(e62 + e20), GGML_F32, 0);
+    CASE("bytes_wrap_to_4_mb", "its number of bytes is 2^64 or more",
+         gb_info(b, "t", 1, 1, DIMS(e62 + e20), GGML_F32, 0);
          put(&b->data, NULL, 64));
     CASE("bytes_f64_wrap", "its number of bytes is 2^64 or more", gb_info(b, "t", 1, 1, DIMS(e62 / 2 + 8), 28, 0);
          put(&b->data, NULL, 64)); /* to 64, which is there */
     CASE("bytes_over_2_63", "its 10520408729537478072 bytes end after the file",
-         gb_info(b, "t", 1, 1, DIMS((e62 - 1) / 256 * 512), 15, 0); put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 1, DIMS((e62 - 1) / 256 * 512), 15, 0);
+         put(&b->data, NULL, 64));
     /* Sums of sizes that wrap: CVE-2025-53630, CVE-2026-27940. */
     CASE("sum_wraps", "end after the file", gb_info(b, "t", 1, 1, DIMS(e62), 24, 0);
          gb_info(b, "u", 1, 1, DIMS(e62), 24, e62); gb_info(b, "v", 1, 1, DIMS(e62), 24, 2 * e62);
          gb_info(b, "w", 1, 1, DIMS(e62), 24, 3 * e62); put(&b->data, NULL, 64));
     CASE("offset_wraps", "tensor t at offset 24: its 32 bytes end after the file",
-         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, (uint64_t)-32); put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, (uint64_t)-32);
+         put(&b->data, NULL, 64));
     CASE("offset_wraps_to_0", "end after the file", gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, (uint64_t)-64);
          put(&b->data, NULL, 64));
     CASE("offset_unaligned", "tensor t at offset 49: its offset 16 is not a multiple of the alignment 32",
-         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 16); put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 16);
+         put(&b->data, NULL, 64));
     CASE("offset_past_end", "end after the file", gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 1024);
          put(&b->data, NULL, 64));
     /* The last byte is not there: CVE-2026-7482 read on. */
@@ -176,10 +186,11 @@ static void tensor_sizes(gguf_case_fn fn, void *user)
          b->cut = 1);
     CASE("data_none", "end after the file", gb_info(b, "t", 1, 1, DIMS(1), GGML_F32, 0));
     CASE("overlap_same", "tensor u at offset 57: its bytes overlap those of tensor t",
-         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 0); gb_info(b, "u", 1, 1, DIMS(16), GGML_F32, 0);
-         put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 1, DIMS(8), GGML_F32, 0);
+         gb_info(b, "u", 1, 1, DIMS(16), GGML_F32, 0); put(&b->data, NULL, 64));
     CASE("overlap_by_1", "tensor u at offset 57: its bytes overlap those of tensor t",
-         gb_info(b, "t", 1, 1, DIMS(33), 24, 0); gb_info(b, "u", 1, 1, DIMS(8), GGML_F32, 32); put(&b->data, NULL, 64));
+         gb_info(b, "t", 1, 1, DIMS(33), 24, 0);
+         gb_info(b, "u", 1, 1, DIMS(8), GGML_F32, 32); put(&b->data, NULL, 64));
     CASE("overlap_inside", "overlap", gb_info(b, "u", 1, 1, DIMS(8), GGML_F32, 64);
          gb_info(b, "t", 1, 1, DIMS(64), GGML_F32, 0); put(&b->data, NULL, 256));
     CASE("split_alone", "must end in -00001-of-00002.gguf", gb_u32(b, "split.count", 2); gb_u32(b, "split.no", 0));
@@ -192,8 +203,9 @@ static void tensor_sizes(gguf_case_fn fn, void *user)
 /* Right files whose hyper-parameters are for arch.c to judge: a model's, and hostile ones (#25821, #26051). */
 static void architectures(gguf_case_fn fn, void *user)
 {
-    static const char *const u32s[] = {"context_length", "embedding_length", "block_count", "feed_forward_length",
-                                       "attention.head_count", "attention.head_count_kv", "rope.dimension_count"};
+    static const char *const u32s[] = {"context_length",      "embedding_length",     "block_count",
+                                       "feed_forward_length", "attention.head_count", "attention.head_count_kv",
+                                       "rope.dimension_count"};
     static const uint32_t right[] = {512, 64, 5, 172, 8, 4, 8}, blocks[] = {512, 64, UINT32_MAX, 172, 8, 4, 8},
                           zeros[7] = {0}, heads[] = {512, 64, 5, 172, 3, 7, 0x80000000u};
     static const struct {

@@ -146,10 +146,9 @@ static void test_integers(void **state)
         size_t bytes;
         int64_t v;
     } ints[] = {
-        {"u8", GGUF_U8, 1, 255},          {"i8", GGUF_I8, 1, -128},
-        {"u16", GGUF_U16, 2, 65535},      {"i16", GGUF_I16, 2, -32768},
-        {"u32", GGUF_U32, 4, 4294967295}, {"i32", GGUF_I32, 4, INT32_MIN},
-        {"u64", GGUF_U64, 8, INT64_MAX},  {"i64", GGUF_I64, 8, INT64_MIN},
+        {"u8", GGUF_U8, 1, 255},         {"i8", GGUF_I8, 1, -128},         {"u16", GGUF_U16, 2, 65535},
+        {"i16", GGUF_I16, 2, -32768},    {"u32", GGUF_U32, 4, 4294967295}, {"i32", GGUF_I32, 4, INT32_MIN},
+        {"u64", GGUF_U64, 8, INT64_MAX}, {"i64", GGUF_I64, 8, INT64_MIN},
     };
     struct gguf_build b;
     struct otr_err err;
@@ -518,8 +517,10 @@ static void test_split(void **state)
 static void test_real_files(void **state)
 {
     static const char *const names[] = {
-        "../shared/data/stories260K/stories260K-f32.gguf", "../shared/data/tokenizer-tests/ggml-vocab-bert-bge.gguf",
-        "../shared/data/tokenizer-tests/ggml-vocab-gpt-2.gguf", "../shared/data/tokenizer-tests/ggml-vocab-phi-3.gguf",
+        "../shared/data/stories260K/stories260K-f32.gguf",
+        "../shared/data/tokenizer-tests/ggml-vocab-bert-bge.gguf",
+        "../shared/data/tokenizer-tests/ggml-vocab-gpt-2.gguf",
+        "../shared/data/tokenizer-tests/ggml-vocab-phi-3.gguf",
     };
     int n_read = 0;
     (void)state;
@@ -556,16 +557,11 @@ static void save_case(void *user, const char *id, const char *want, const struct
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_floats_bools_strings),
-        cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_many_names),
-        cmocka_unit_test(test_no_files),
-        cmocka_unit_test(test_shrinking_file),
-        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_cases),          cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_integers),       cmocka_unit_test(test_floats_bools_strings),
+        cmocka_unit_test(test_arrays),         cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_many_names),     cmocka_unit_test(test_no_files),
+        cmocka_unit_test(test_shrinking_file), cmocka_unit_test(test_split),
         cmocka_unit_test(test_real_files),
     };
     if (argc == 3 && strcmp(argv[1], "--corpus") == 0) {

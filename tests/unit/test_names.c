@@ -53,7 +53,8 @@ static void test_no_other_bytes(void **state)
     for (unsigned first = 0; first < 256; first++)
         for (unsigned second = 0; second < 256; second++)
             for (size_t t = 0; t < sizeof tails * sizeof tails; t++) {
-                const char s[4] = {(char)first, (char)second, (char)tails[t / sizeof tails], (char)tails[t % sizeof tails]};
+                const char s[4] = {(char)first, (char)second, (char)tails[t / sizeof tails],
+                                   (char)tails[t % sizeof tails]};
                 char b[4];
                 uint32_t cp;
                 const size_t n = utf8_char(s, 4, &cp);
@@ -78,11 +79,11 @@ static void test_quote(void **state)
         {"J\xc3\xbcrgen \xe6\xbc\xa2 \xf0\x9f\x98\x80", "J\xc3\xbcrgen \xe6\xbc\xa2 \xf0\x9f\x98\x80", 32},
         {"a\x1b[31m\n\r\tb\x7f", "a?[31m???b?", 32},
         {"\xff\xc3(\xed\xa0\x80", "?\?(???", 32},
-        {"c1 \xc2\x9b 31m", "c1 ? 31m", 32},              /* U+009B opens escapes too */
-        {"bidi \xe2\x80\xae gpj", "bidi ? gpj", 32},      /* U+202E turns the text round */
+        {"c1 \xc2\x9b 31m", "c1 ? 31m", 32},         /* U+009B opens escapes too */
+        {"bidi \xe2\x80\xae gpj", "bidi ? gpj", 32}, /* U+202E turns the text round */
         {"0123456789", "0123456789", 14},
         {"0123456789", "012345678...", 13},
-        {"01234567\xc3\xbc", "01234567...", 13},          /* no half characters */
+        {"01234567\xc3\xbc", "01234567...", 13}, /* no half characters */
     };
     char buf[32];
     (void)state;
@@ -130,7 +131,7 @@ static void test_siphash(void **state)
     static const struct {
         size_t n;
         uint64_t h;
-    } v[] = {{0, 0x726fdb47dd0e0e31u}, {1, 0x74f839c593dc67fdu}, {7, 0xab0200f58b01d137u}, {8, 0x93f5f5799a932462u},
+    } v[] = {{0, 0x726fdb47dd0e0e31u},  {1, 0x74f839c593dc67fdu},  {7, 0xab0200f58b01d137u}, {8, 0x93f5f5799a932462u},
              {15, 0xa129ca6149be45e5u}, {16, 0x3f2acc7f57c29bdbu}, {63, 0x958a324ceb064572u}};
     const uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
     unsigned char data[64];

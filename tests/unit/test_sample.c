@@ -204,6 +204,9 @@ static void test_extreme_temperature(void **state)
     sp.typical_p = 0.3f; /* also where the largest was taken away before */
     pick_of(&sp, y, 3, &NO_HISTORY);
     sp.typical_p = 1;
+    struct sampler *s = open_with(&sp, 3); /* 1e-30 / T fits, -1 / T does not: no candidate any more */
+    assert_int_equal(dist_of(s, y, &NO_HISTORY).n, 2);
+    sampler_close(s);
     sp.temp = FLT_MAX; /* all alike, the forbidden one still is */
     for (sp.seed = 0; sp.seed < 200; sp.seed++)
         seen[pick_of(&sp, x, 5, &NO_HISTORY)]++;
@@ -278,6 +281,19 @@ static void test_typical_ties(void **state)
     s = open_with(&sp, 9);
     d = dist_of(s, y, &NO_HISTORY);
     assert_true(d.n == 8 && d.id[0] == 1);
+    sampler_close(s);
+}
+
+/* Top-p stops when it holds exactly p; here at a tie, which it cuts by id. */
+static void test_top_p_border(void **state)
+{
+    const float x[] = {1, 1, 1, 1};
+    struct otr_sampling sp = plain();
+    (void)state;
+    sp.top_p = 0.5f;
+    struct sampler *s = open_with(&sp, 4);
+    const struct dist d = dist_of(s, x, &NO_HISTORY);
+    assert_true(d.n == 2 && d.id[0] == 0 && d.id[1] == 1);
     sampler_close(s);
 }
 
@@ -376,6 +392,38 @@ static void test_dry(void **state)
     sp.dry_breakers = all_break; /* the continuation itself */
     assert_true(logit_of(&sp, x, 10, &h, 5) == 0);
     assert_true(logit_of(&sp, x, 10, &NO_HISTORY, 5) == 0);
+}
+
+/* Against the definition, in quadratic time: short texts of few letters, so that repetitions overlap in every way. */
+static void test_dry_random(void **state)
+{
+    enum { V = 5, N = 40 };
+    const float x[V] = {0};
+    struct otr_sampling sp = plain();
+    (void)state;
+    sp.dry_multiplier = 1;
+    sp.dry_base = 2;
+    sp.dry_allowed_length = 1;
+    struct sampler *s = open_with(&sp, V);
+    for (int round = 0; round < 30000; round++) {
+        int32_t hist[N];
+        int longest[V] = {0};
+        const int n = (int)rnd(N + 1);
+        const uint32_t letters = 2 + rnd(3);
+        for (int i = 0; i < n; i++)
+            hist[i] = (int32_t)rnd(letters);
+        for (int t = 1; t < n; t++) {
+            int len = 0;
+            while (len < t && hist[n - 1 - len] == hist[t - 1 - len])
+                len++;
+            longest[hist[t]] = len > longest[hist[t]] ? len : longest[hist[t]];
+        }
+        const struct dist d = dist_of(s, x, &(struct history){.base = hist, .n_base = (size_t)n});
+        assert_int_equal(d.n, V);
+        for (int i = 0; i < V; i++)
+            assert_true(d.logit[i] == (longest[d.id[i]] ? -ldexpf(1, longest[d.id[i]] - 1) : 0));
+    }
+    sampler_close(s);
 }
 
 /* A million tokens of one letter, of two, and of two with errors: a quadratic search would take minutes, even with
@@ -626,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_nothing_left),
         cmocka_unit_test(test_certain),      cmocka_unit_test(test_extreme_temperature),
         cmocka_unit_test(test_top_k),        cmocka_unit_test(test_typical_ties),
+        cmocka_unit_test(test_top_p_border), cmocka_unit_test(test_dry_random),
         cmocka_unit_test(test_penalties),    cmocka_unit_test(test_penalties_never_ban),
         cmocka_unit_test(test_dry),          cmocka_unit_test(test_dry_is_linear),
         cmocka_unit_test(test_pick_is_draw), cmocka_unit_test(test_draw_is_argmax),

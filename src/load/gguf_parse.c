@@ -116,7 +116,8 @@ static int bad_magic(struct cursor *c)
     return BAD(c, FORMAT, "not a GGUF file (it does not begin with GGUF)");
 }
 
-static int take_header(struct cursor *c, uint32_t *version, uint64_t *n_tensor, uint64_t *n_kv)
+/* n_before: tensors of the parts before this one. */
+static int take_header(struct cursor *c, size_t n_before, uint32_t *version, uint64_t *n_tensor, uint64_t *n_kv)
 {
     int rc;
     snprintf(c->what, sizeof c->what, "header");
@@ -131,8 +132,9 @@ static int take_header(struct cursor *c, uint32_t *version, uint64_t *n_tensor, 
         return BAD(c, UNSUPPORTED, "GGUF version %" PRIu32 ", we read versions 2 and 3", *version);
     if ((rc = take_u64(c, n_tensor)) < 0)
         return rc;
-    if (*n_tensor > GGUF_MAX_TENSORS)
-        return BAD(c, LIMIT, "%" PRIu64 " tensors, we read at most %d", *n_tensor, GGUF_MAX_TENSORS);
+    if (*n_tensor > GGUF_MAX_TENSORS - n_before)
+        return BAD(c, LIMIT, "%" PRIu64 " tensors after %zu, we read at most %d", *n_tensor, n_before,
+                   GGUF_MAX_TENSORS);
     if ((rc = take_u64(c, n_kv)) < 0)
         return rc;
     if (*n_kv > GGUF_MAX_KEYS)
@@ -379,11 +381,9 @@ int gguf_parse(struct gguf *g, struct gguf_part *p, struct otr_err *err)
     uint64_t n_tensor = 0, n_kv = 0;
     size_t alignment = 0;
     int rc;
-    if ((rc = take_header(&c, &p->version, &n_tensor, &n_kv)) < 0 || (rc = take_keys(&c, p, (size_t)n_kv)) < 0 ||
-        (rc = read_alignment(&c, &alignment)) < 0 || n_tensor == 0)
+    if ((rc = take_header(&c, g->n_tensor, &p->version, &n_tensor, &n_kv)) < 0 ||
+        (rc = take_keys(&c, p, (size_t)n_kv)) < 0 || (rc = read_alignment(&c, &alignment)) < 0 || n_tensor == 0)
         return rc;
-    if (n_tensor > GGUF_MAX_TENSORS - g->n_tensor)
-        return OTR_FAIL(err, LIMIT, "cannot read model (%s): over %d tensors in all parts", p->shown, GGUF_MAX_TENSORS);
     struct extent *e = calloc((size_t)n_tensor, sizeof *e);
     if (e && grow_tensors(g, (size_t)n_tensor) == OTR_OK)
         rc = take_tensors(&c, g, e, (size_t)n_tensor, alignment);

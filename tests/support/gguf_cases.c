@@ -33,10 +33,10 @@ static void headers(gguf_case_fn fn, void *user)
     CASE("version_1", "GGUF version 1", b->version = 1);
     CASE("version_4", "GGUF version 4", b->version = 4);
     CASE("big_endian", "big-endian", b->version = 0x03000000);
-    CASE("n_tensor_cap", "header at offset 8: 1048577 tensors", b->n_tensor = 1048577);
+    CASE("n_tensor_cap", "header at offset 8: 1048577 tensors after 0, we read at most 1048576", b->n_tensor = 1048577);
     CASE("n_tensor_max", "18446744073709551615 tensors", b->n_tensor = UINT64_MAX);
     CASE("n_tensor_sign", "9223372036854775808 tensors", b->n_tensor = (uint64_t)1 << 63);
-    CASE("n_kv_cap", "header at offset 16: 65537 keys", b->n_kv = 65537);
+    CASE("n_kv_cap", "header at offset 16: 65537 keys, we read at most 65536", b->n_kv = 65537);
     CASE("n_kv_max", "18446744073709551615 keys", b->n_kv = UINT64_MAX);
     CASE("n_kv_no_room", "cannot fit", gb_u32(b, "a", 1); b->n_kv = 65536);
     CASE("n_tensor_no_room", "cannot fit", gb_u32(b, "a", 1); b->n_tensor = 1000000);

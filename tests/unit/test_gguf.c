@@ -252,6 +252,7 @@ static void test_arrays(void **state)
     gb_arr(&b, "floats", GGUF_F32, 2, floats, sizeof floats);
     gb_arr(&b, "bytes", GGUF_I8, 4, "abcd", 4);
     gb_arr(&b, "none of it", GGUF_STR, 0, NULL, 0);
+    gb_u32(&b, "scalar", 1);
     struct opened o = open_build(&b);
     assert_int_equal(gguf_get_arr(o.g, "strs", GGUF_STR, &a, &err), OTR_OK);
     assert_int_equal(a.n, 3);
@@ -276,6 +277,8 @@ static void test_arrays(void **state)
     assert_says(&err, "has type array of i8, expected array of f32");
     assert_int_equal(gguf_get_arr(o.g, "bytes", GGUF_I32, &a, &err), OTR_E_FORMAT);
     assert_int_equal(gguf_get_arr(o.g, "floats", GGUF_I32, &a, &err), OTR_E_FORMAT);
+    assert_int_equal(gguf_get_arr(o.g, "scalar", GGUF_U8, &a, &err), OTR_E_FORMAT);
+    assert_says(&err, "has type u32, expected array of u8");
     assert_int_equal(gguf_get_arr(o.g, "none of it", GGUF_STR, &a, &err), OTR_OK);
     assert_int_equal(a.n, 0);
     gguf_arr_strings(&a, NULL);
@@ -418,6 +421,7 @@ static void test_shrinking_file(void **state)
 struct part { /* what to write as part no of count */
     uint32_t no, count, n_tensors_of_all;
     const char *tensor;
+    uint64_t n_more; /* tensors that the header claims besides */
 };
 
 static void put_key_u16(struct gguf_build *b, const char *key, uint32_t v)
@@ -439,6 +443,7 @@ static void write_part(const char *file, const struct part *p)
     put_u32(&b.keys, p->n_tensors_of_all);
     if (p->tensor)
         gb_tensor(&b, p->tensor, GGML_F32, 1, (const int64_t[]){1}, &v);
+    b.n_tensor += p->n_more;
     gb_write(&b, in_folder(file));
     gb_free(&b);
 }
@@ -456,7 +461,7 @@ static void write_parts(const struct part p[3])
 
 static void test_split(void **state)
 {
-    const struct part good[3] = {{0, 3, 2, NULL}, {1, 3, 2, "a"}, {2, 3, 2, "b"}};
+    const struct part good[3] = {{0, 3, 2, NULL, 0}, {1, 3, 2, "a", 0}, {2, 3, 2, "b", 0}};
     struct part p[3];
     struct gguf *g;
     struct otr_err err;
@@ -495,6 +500,10 @@ static void test_split(void **state)
     p[2].tensor = "a";
     write_parts(p);
     assert_refused(in_folder(P1), OTR_E_FORMAT, P3 "): tensor a at offset");
+    memcpy(p, good, sizeof p);
+    p[2].n_more = 1048576;
+    write_parts(p);
+    assert_refused(in_folder(P1), OTR_E_LIMIT, P3 "): header at offset 8: 1048577 tensors after 1, we read at most");
     memcpy(p, good, sizeof p);
     p[0].n_tensors_of_all = 5;
     write_parts(p);

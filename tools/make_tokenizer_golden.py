@@ -4,11 +4,12 @@
     pip install gguf tokenizers sentencepiece protobuf
     python3 tools/make_tokenizer_golden.py MODELS_DIR ../shared/data tests/golden
 
-Writes tok_lines.txt (lines made here, seeded), tok_smollm2.txt and tok_gemma3.txt (count and hash of the ids, a line each:
-first of tok_lines.txt, then of raw lines of the shared data, which are not copied), tok_pretok.txt (words), tok_utf8.txt.
-Oracles: SmolLM2 is PyPI `tokenizers` on the file's pieces and merges, with Sequence[Digits(individual), ByteLevel] (transformers'
-own conversion of GGUF drops the single digits); Gemma 3 is PyPI `sentencepiece` on a model built from the file's pieces, scores
-and types. Special tokens that llama.cpp would cut out are cut out here by hand, longest first, and never by the oracles.
+Writes tok_lines.txt (lines made here, seeded), tok_smollm2.txt and tok_gemma3.txt (count and hash of the ids, a line
+each: first of tok_lines.txt, then of raw lines of the shared data, which are not copied), tok_pretok.txt (words) and
+tok_utf8.txt (bad bytes).
+Oracles: SmolLM2 is PyPI `tokenizers` on the file's pieces and merges, with Sequence[Digits(individual), ByteLevel]
+(transformers' own conversion of GGUF drops the single digits); Gemma 3 is PyPI `sentencepiece` on a model built from
+the file's pieces, scores and types. Control tokens are cut out here by hand, for neither oracle parses them.
 """
 import pathlib
 import random
@@ -28,18 +29,19 @@ SHARED = [("wikitext-2/test.txt", 3000), ("oasst/oasst-filtered.jsonl", 1178), (
           ("humanevalpack/cpp.jsonl", 164), ("humanevalpack/python.jsonl", 164), ("humanevalpack/rust.jsonl", 164),
           ("humanevalpack/js.jsonl", 164), ("spec-bench/question.jsonl", 480),
           ("wikitext-2/valid.txt", 1000)]
-# Bytes without a token in SmolLM2; those that valid UTF-8 can hold must not be in our lines (they are dropped, by design).
+# Bytes without a token in SmolLM2 that valid UTF-8 can hold: not in our lines, for they are dropped by design.
 NO_TOKEN = {0x04, 0x06, 0x13, 0x14, 0x16, 0x1d}
 
-WORDS = """the of and to in is that it was for on are as with his they at be this have from or one had by but not what all were
-we when your can said there use an each which she do how their if will up other about out many then them these so some her would
-make like him into time has look two more write go see number no way could people my than first water been call who oil its now
-find long down day did get come made may part over new sound take only little work know place year live me back give most very
-after thing our just name good sentence man think say great where help through much before line right too means old any same
-tell boy follow came want show also around form three small set put end does another well large must big even such because turn
-here why ask went men read need land different home us move try kind hand picture again change off play spell air away animal
-house point page letter mother answer found study still learn should America world tokenizer vocabulary speculative decoding
-attention residual normalisation Outrider Debian O'Neill naïve café résumé Zürich coöperate façade jalapeño Ærøskøbing""".split()
+WORDS = """the of and to in is that it was for on are as with his they at be this have from or one had by but not what
+all were we when your can said there use an each which she do how their if will up other about out many then them
+these so some her would make like him into time has look two more write go see number no way could people my than
+first water been call who oil its now find long down day did get come made may part over new sound take only little
+work know place year live me back give most very after thing our just name good sentence man think say great where
+help through much before line right too means old any same tell boy follow came want show also around form three small
+set put end does another well large must big even such because turn here why ask went men read need land different
+home us move try kind hand picture again change off play spell air away animal house point page letter mother answer
+found study still learn should America world tokenizer vocabulary speculative decoding attention residual
+normalisation Outrider Debian O'Neill naïve café résumé Zürich coöperate façade jalapeño Ærøskøbing""".split()
 
 SENTENCES = """Добрый день, как у вас дела? Съешь же ещё этих мягких французских булок.
 Нічого не бійтеся: це лише приклад тексту.
@@ -97,16 +99,18 @@ user@example.com, http://[::1]:8080/path/to/file.tar.gz#frag 192.168.0.1
 $ ls -la ~/.config && grep -rnE '^\s*[A-Z]+' . | sort -u > /dev/null 2>&1'''.splitlines()
 
 EMOJI = ["😀", "🦙", "👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪🇫🇷", "❤️", "1️⃣", "🧑🏿‍🚀", "✅", "⚠️", "🎉🎉🎉", "☃", "♥︎", "🫠", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]
-SPACES = [" ", "  ", "   ", "    ", "\t", "\n", "\n\n", "\r\n", " \n", "\n ", "\t\t", "\u00a0", "\u3000", "\u2003", "\u2028",
-          "\u200b", "\u180e", "\u0085", "\x0b", "\x0c", " " * 8, " " * 17, " " * 40, "\n" * 5, "\n" * 35, "\t" * 9]
+SPACES = [" ", "  ", "   ", "    ", "\t", "\n", "\n\n", "\r\n", " \n", "\n ", "\t\t", "\u00a0", "\u3000", "\u2003",
+          "\u2028", "\u200b", "\u180e", "\u0085", "\x0b", "\x0c", " " * 8, " " * 17, " " * 40, "\n" * 5, "\n" * 35,
+          "\t" * 9]
 MARKS = [chr(c) for c in list(range(0x300, 0x340)) + [0x5b0, 0x5b8, 0x64b, 0x651, 0x93c, 0x94d, 0x20d7, 0xfe0f, 0x200d]]
 RANGES = [(0x20, 0x7e), (0xa0, 0x17f), (0x180, 0x24f), (0x250, 0x2ff), (0x370, 0x3ff), (0x400, 0x52f), (0x530, 0x58f),
-          (0x590, 0x5ff), (0x600, 0x6ff), (0x900, 0xdff), (0xe00, 0xeff), (0x10a0, 0x10ff), (0x1100, 0x11ff), (0x1e00, 0x1fff),
-          (0x2000, 0x22ff), (0x2300, 0x2bff), (0x3000, 0x30ff), (0x3400, 0x34ff), (0x4e00, 0x9fff), (0xac00, 0xd7a3),
-          (0xf900, 0xfdff), (0xfe00, 0xffef), (0x10000, 0x103ff), (0x10400, 0x104ff), (0x1d400, 0x1d7ff), (0x1f000, 0x1faff),
-          (0x20000, 0x200ff), (0xe000, 0xe0ff), (0xe0100, 0xe01ef), (0x100000, 0x1000ff)]
-MARKERS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "<unk>", "<pad>",
-           "<repo_name>", "<unused7>", "<unused71>", "<|im_start", "im_end|>", "<<|im_end|>>", "<start_of_image>", "</h1>", "<b>"]
+          (0x590, 0x5ff), (0x600, 0x6ff), (0x900, 0xdff), (0xe00, 0xeff), (0x10a0, 0x10ff), (0x1100, 0x11ff),
+          (0x1e00, 0x1fff), (0x2000, 0x22ff), (0x2300, 0x2bff), (0x3000, 0x30ff), (0x3400, 0x34ff),
+          (0x4e00, 0x9fff), (0xac00, 0xd7a3), (0xf900, 0xfdff), (0xfe00, 0xffef), (0x10000, 0x103ff),
+          (0x10400, 0x104ff), (0x1d400, 0x1d7ff), (0x1f000, 0x1faff), (0x20000, 0x200ff), (0xe000, 0xe0ff), (0xe0100, 0xe01ef), (0x100000, 0x1000ff)]
+MARKERS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "<unk>",
+           "<pad>", "<repo_name>", "<unused7>", "<unused71>", "<|im_start", "im_end|>", "<<|im_end|>>",
+           "<start_of_image>", "</h1>", "<b>"]
 
 
 def random_char(r):
@@ -120,18 +124,21 @@ def words(r, n):
     out = []
     for _ in range(n):
         w = r.choice(WORDS)
-        w = r.choice([w, w, w, w, w.capitalize(), w.upper(), w + r.choice(["'s", "'t", "'re", "'LL", "'ve", "'D", "’s"])])
+        w = r.choice([w, w, w, w, w.capitalize(), w.upper(),
+                      w + r.choice(["'s", "'t", "'re", "'LL", "'ve", "'D", "’s"])])
         out.append(w + r.choice(["", "", "", "", ",", ".", ";", ":", "!", "?", " -", "…", ")", "\""]))
     return " ".join(out)
 
 
 def number(r):
     d = "".join(r.choice("0123456789") for _ in range(r.randint(1, 14)))
-    return r.choice([d, d + "." + d[:2], "-" + d, f"{int(d):,}", "½" + d, "²³" + d[:1], "٣٤" + d[:2], "Ⅷ", d + "%", "$" + d, "１２" + d[:1]])
+    return r.choice([d, d + "." + d[:2], "-" + d, f"{int(d):,}", "½" + d, "²³" + d[:1], "٣٤" + d[:2], "Ⅷ",
+                     d + "%", "$" + d, "１２" + d[:1]])
 
 
 def control(r):
-    return chr(r.choice([c for c in list(range(1, 32)) + [0x7f, 0x80, 0x9f, 0xad, 0x200e, 0x202e, 0x2066, 0xfeff, 0xfffd, 0]
+    return chr(r.choice([c for c in list(range(1, 32)) + [0x7f, 0x80, 0x9f, 0xad, 0x200e, 0x202e, 0x2066, 0xfeff,
+                                                                     0xfffd, 0]
                          if c not in NO_TOKEN]))
 
 
@@ -154,7 +161,8 @@ def fragment(r):
     if kind == 9:
         return "".join(r.choice(EMOJI) for _ in range(r.randint(1, 3)))
     if kind == 10:
-        return "".join(r.choice("aeioukא한な") + "".join(r.choice(MARKS) for _ in range(r.randint(0, 3))) for _ in range(5))
+        return "".join(r.choice("aeioukא한な") + "".join(r.choice(MARKS) for _ in range(r.randint(0, 3)))
+                       for _ in range(5))
     if kind == 11:
         return "".join(control(r) for _ in range(r.randint(1, 3)))
     return r.choice(["a", "=", "-", ".", "0", "ab", "哈", "!", "\u00e9", "_", "x "]) * r.randint(2, 40)
@@ -177,8 +185,8 @@ def make_lines():
 
 
 def escape(text):
-    return "".join("\\\\" if c == "\\" else "\\n" if c == "\n" else f"\\x{ord(c):02x}" if ord(c) < 32 or c == "\x7f" else c
-                   for c in text)
+    return "".join("\\\\" if c == "\\" else "\\n" if c == "\n" else f"\\x{ord(c):02x}"
+                   if ord(c) < 32 or c == "\x7f" else c for c in text)
 
 
 def hash_ids(ids):
@@ -267,15 +275,16 @@ def write_ids(path, vocabulary, lines, data, command):
                 f.write(f"{len(ids)} {hash_ids(ids):08x}\n")
 
 
-# ---- pre-tokenizers: the expressions as they stand in the models' tokenizer.json -----------------------------------------
+# ---- pre-tokenizers: the expressions as they stand in the models' tokenizer.json ----------------------------------
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+          r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 CASED = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+APOS|"
          r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*APOS|DIGITS|"
          r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-DEEPSEEK3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
-             r"\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"
+             r" ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 LETTERS = (  # letters with case, as a list of some older Unicode
     r"A-Za-z\x{b5}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{1ba}\x{1bc}-\x{1bf}\x{1c4}-\x{293}\x{295}-\x{2af}\x{370}-\x{373}"
     r"\x{376}\x{377}\x{37b}-\x{37d}\x{37f}\x{386}\x{388}-\x{38a}\x{38c}\x{38e}-\x{3a1}\x{3a3}-\x{3f5}\x{3f7}-\x{481}"
@@ -295,7 +304,8 @@ PRETOK = {
     "smollm": [r"\p{N}", GPT2],
     "llama-bpe": [LLAMA3],
     "qwen2": [LLAMA3.replace("{1,3}", "")],
-    "qwen35": [LLAMA3.replace("{1,3}", "").replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")],
+    "qwen35": [LLAMA3.replace("{1,3}", "").replace(r"?\p{L}+", r"?[\p{L}\p{M}]+")
+               .replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")],
     "deepseek-llm": [r"[\r\n]", rf"\s?[{LETTERS}]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", CJK, r"\p{N}+"],
     "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", CJK, r"\p{N}"],
     "deepseek-v3": [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3],
@@ -303,8 +313,10 @@ PRETOK = {
     "viking": [r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"],
     "tekken": [CASED.replace("APOS", "").replace("DIGITS", r"\p{N}")],
     "gpt-4o": [CASED.replace("APOS", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?").replace("DIGITS", r"\p{N}{1,3}")],
-    "bailingmoe": [r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
-    "seed-coder": [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "bailingmoe": [r"'(?i:[sdmt]|ll|ve|re)|"
+                   r"[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "seed-coder": [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+                   r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"],
     "minicpm5": [r"\p{N}{1,3}", LLAMA3.replace("{1,3}", "+")],
 }
 
@@ -312,7 +324,8 @@ PRETOK = {
 def write_pretok(path, lines, command):
     """Per name and line of tok_lines.txt: the hash of the byte offsets where words end."""
     with open(path, "w") as f:
-        f.write(f"# outrider-golden v1 words by {command}\n# per line of tok_lines.txt (every 4th): count, FNV-1a of the ends\n")
+        f.write(f"# outrider-golden v1 words by {command}\n"
+                "# per line of tok_lines.txt (every 4th): count, FNV-1a of the ends\n")
         for name, expressions in PRETOK.items():
             split = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(e), "isolated") for e in expressions])
             f.write(f"pre {name}\n")

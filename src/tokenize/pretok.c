@@ -3,8 +3,8 @@
  * In: valid UTF-8. Out: where words end. Every expression of a list splits what the ones before it left; what it does
  * not match is a word too.  Read next: merge.c.
  * SRC: the expressions stand in the tokenizer.json of the named models; llama.cpp's llama-vocab.cpp lists the names.
- * WHY some known names are missing (jais-2, tiny_aya, superbpe, exaone-moe, ...): their expressions take quadratic time,
- * or need code of their own. */
+ * WHY some known names are missing (jais-2, tiny_aya, superbpe, exaone-moe, ...): their expressions take quadratic
+ * time, or need code of their own. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -17,12 +17,12 @@
 #define NS "\\P{wspace}"
 
 #define DIGIT "\\p{N}"
+#define DIGITS3 "\\p{N}{1,3}"
 #define TAIL S "*[\\r\\n]+|" S "+(?!" NS ")|" S "+"
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" S "\\p{L}\\p{N}]+|" S "+(?!" NS ")|" S "+"
 #define APOS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define LLAMA3(digits) APOS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" S "\\p{L}\\p{N}]+[\\r\\n]*|" TAIL
-#define QWEN35                                                                                                         \
-    APOS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" S "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" TAIL
+#define QWEN35 APOS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" S "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" TAIL
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define CASED(apos, digits)                                                                                            \
@@ -47,69 +47,43 @@
     "\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}"                \
     "\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}"                             \
     "\\x{118a0}-\\x{118df}\\x{1e900}-\\x{1e943}"
+#define DEEPSEEK_LETTERS S "?[" DEEPSEEK_CASED "]+"
+#define DEEPSEEK_PUNCT S "?[!-/:-~！-／：-～‘-‟　-。]+"
 /* WHY the look-behind (not in the model's own): the same words, without trying each space of a run. */
 #define DEEPSEEK_SPACE "(?<!" S ")" S "+$"
 #define DEEPSEEK3                                                                                                      \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"              \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"               \
     " ?[\\p{P}\\p{S}]+[\\r\\n]*|" TAIL
+#define BAILING                                                                                                        \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}]++[\\r\\n]*|" S "*[\\r\\n]|" S  \
+    "+(?!" NS ")|" S "+"
 #define BLOOM " ?[^(" S "|.,!?…。，、।۔،)]+"
 
 enum { MAX_RE = 6, IGNORE_MERGES = 1, ADD_BOS = 2 };
 
-enum set {
-    SET_DEFAULT, SET_GPT2, SET_DIGIT_GPT2, SET_LLAMA3, SET_QWEN2, SET_QWEN35, SET_DEEPSEEK_LLM, SET_DEEPSEEK_CODER,
-    SET_DEEPSEEK3, SET_FALCON, SET_BLOOM, SET_VIKING, SET_TEKKEN, SET_GPT4O, SET_BAILING, SET_SEED_CODER, SET_MINICPM5,
-};
-
-static const char *const sets[][MAX_RE] = {
-    [SET_DEFAULT] = {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"},
-    [SET_GPT2] = {GPT2},
-    [SET_DIGIT_GPT2] = {DIGIT, GPT2},
-    [SET_LLAMA3] = {LLAMA3("\\p{N}{1,3}")},
-    [SET_QWEN2] = {LLAMA3(DIGIT)},
-    [SET_QWEN35] = {QWEN35},
-    [SET_DEEPSEEK_LLM] = {"[\\r\\n]", S "?[" DEEPSEEK_CASED "]+", S "?[!-/:-~！-／：-～‘-‟　-。]+", DEEPSEEK_SPACE, CJK, "\\p{N}+"},
-    [SET_DEEPSEEK_CODER] = {"[\\r\\n]", S "?\\p{L}+", S "?\\p{P}+", CJK, DIGIT},
-    [SET_DEEPSEEK3] = {"\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3},
-    [SET_FALCON] = {FALCON_PUNCT, GPT2, "[0-9][0-9][0-9]"},
-    [SET_BLOOM] = {BLOOM},
-    [SET_VIKING] = {BLOOM, DIGIT},
-    [SET_TEKKEN] = {CASED("", DIGIT)},
-    [SET_GPT4O] = {CASED(APOS "?", "\\p{N}{1,3}")},
-    [SET_BAILING] = {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}]++[\\r\\n]*|" S
-                     "*[\\r\\n]|" S "+(?!" NS ")|" S "+"},
-    [SET_SEED_CODER] = {APOS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}\\r\\n]+|" TAIL},
-    [SET_MINICPM5] = {"\\p{N}{1,3}", LLAMA3("\\p{N}+")},
-};
-
-static const struct pre_name {
-    const char *name;
-    enum set set;
+static const struct pre {
+    const char *names; /* words */
     int flags;
-} names[] = {
-    {"default", SET_DEFAULT, 0},
-    {"gpt-2", SET_GPT2, 0}, {"phi-2", SET_GPT2, 0}, {"mpt", SET_GPT2, 0}, {"olmo", SET_GPT2, 0}, {"jais", SET_GPT2, 0},
-    {"trillion", SET_GPT2, 0}, {"granite-docling", SET_GPT2, 0}, {"exaone4", SET_GPT2, 0}, {"gigachat", SET_GPT2, 0},
-    {"a.x-4.0", SET_GPT2, 0}, {"mellum", SET_GPT2, 0},
-    {"starcoder", SET_DIGIT_GPT2, 0}, {"refact", SET_DIGIT_GPT2, 0}, {"command-r", SET_DIGIT_GPT2, 0},
-    {"smollm", SET_DIGIT_GPT2, 0}, {"codeshell", SET_DIGIT_GPT2, 0}, {"exaone", SET_DIGIT_GPT2, 0},
-    {"minerva-7b", SET_DIGIT_GPT2, 0}, {"mellum2", SET_DIGIT_GPT2, 0},
-    {"llama3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"llama-v3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
-    {"llama-bpe", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"falcon3", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
-    {"falcon-h1", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"pixtral", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
-    {"midm-2.0", SET_LLAMA3, IGNORE_MERGES | ADD_BOS}, {"lfm2", SET_LLAMA3, IGNORE_MERGES | ADD_BOS},
-    {"dbrx", SET_LLAMA3, 0}, {"smaug-bpe", SET_LLAMA3, 0}, {"glm4", SET_LLAMA3, 0}, {"chatglm-bpe", SET_LLAMA3, 0},
-    {"qwen2", SET_QWEN2, 0}, {"deepseek-r1-qwen", SET_QWEN2, 0}, {"stablelm2", SET_QWEN2, 0}, {"hunyuan", SET_QWEN2, 0},
-    {"megrez", SET_QWEN2, 0}, {"grok-2", SET_QWEN2, 0}, {"kormo", SET_QWEN2, 0}, {"solar-open", SET_QWEN2, 0},
-    {"qwen35", SET_QWEN35, 0},
-    {"deepseek-llm", SET_DEEPSEEK_LLM, 0}, {"deepseek-coder", SET_DEEPSEEK_CODER, 0},
-    {"deepseek-v3", SET_DEEPSEEK3, 0}, {"hunyuan-dense", SET_DEEPSEEK3, 0}, {"joyai-llm", SET_DEEPSEEK3, 0},
-    {"falcon", SET_FALCON, 0},
-    {"bloom", SET_BLOOM, 0}, {"poro-chat", SET_BLOOM, 0}, {"gpt3-finnish", SET_BLOOM, 0}, {"viking", SET_VIKING, 0},
-    {"tekken", SET_TEKKEN, IGNORE_MERGES | ADD_BOS},
-    {"gpt-4o", SET_GPT4O, 0}, {"llama4", SET_GPT4O, 0}, {"kanana2", SET_GPT4O, 0}, {"minimax-m2", SET_GPT4O, 0},
-    {"bailingmoe", SET_BAILING, 0}, {"bailingmoe2", SET_BAILING, 0}, {"llada-moe", SET_BAILING, 0},
-    {"seed-coder", SET_SEED_CODER, 0}, {"minicpm5", SET_MINICPM5, IGNORE_MERGES},
+    const char *re[MAX_RE];
+} pres[] = {
+    {"default", 0, {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}},
+    {"gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum", 0, {GPT2}},
+    {"starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", 0, {DIGIT, GPT2}},
+    {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2", IGNORE_MERGES | ADD_BOS, {LLAMA3(DIGITS3)}},
+    {"dbrx smaug-bpe glm4 chatglm-bpe", 0, {LLAMA3(DIGITS3)}},
+    {"qwen2 deepseek-r1-qwen stablelm2 hunyuan megrez grok-2 kormo solar-open", 0, {LLAMA3(DIGIT)}},
+    {"qwen35", 0, {QWEN35}},
+    {"deepseek-llm", 0, {"[\\r\\n]", DEEPSEEK_LETTERS, DEEPSEEK_PUNCT, DEEPSEEK_SPACE, CJK, "\\p{N}+"}},
+    {"deepseek-coder", 0, {"[\\r\\n]", S "?\\p{L}+", S "?\\p{P}+", CJK, DIGIT}},
+    {"deepseek-v3 hunyuan-dense joyai-llm", 0, {DIGITS3, "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3}},
+    {"falcon", 0, {FALCON_PUNCT, GPT2, "[0-9][0-9][0-9]"}},
+    {"bloom poro-chat gpt3-finnish", 0, {BLOOM}},
+    {"viking", 0, {BLOOM, DIGIT}},
+    {"tekken", IGNORE_MERGES | ADD_BOS, {CASED("", DIGIT)}},
+    {"gpt-4o llama4 kanana2 minimax-m2", 0, {CASED(APOS "?", DIGITS3)}},
+    {"bailingmoe bailingmoe2 llada-moe", 0, {BAILING}},
+    {"seed-coder", 0, {APOS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" S "\\p{L}\\p{N}\\r\\n]+|" TAIL}},
+    {"minicpm5", IGNORE_MERGES, {DIGITS3, LLAMA3("\\p{N}+")}},
 };
 
 struct pretok {
@@ -126,19 +100,30 @@ static int compile(struct pretok *p, const char *re, struct otr_err *err)
     if (!c && code == PCRE2_ERROR_HEAP_FAILED)
         return OTR_FAIL(err, NOMEM, "no memory for a pre-tokenizer expression");
     if (!c)
-        return OTR_FAIL(err, UNSUPPORTED, "this PCRE2 library does not know a pre-tokenizer expression (error %d at %zu): "
-                        "version 10.40 or later is needed", code, at);
+        return OTR_FAIL(err, UNSUPPORTED,
+                        "this PCRE2 library does not know a pre-tokenizer expression (error %d at %zu): "
+                        "version 10.40 or later is needed",
+                        code, at);
     pcre2_jit_compile(c, PCRE2_JIT_COMPLETE); /* WHY unchecked: without it the same matches are found, more slowly */
     p->re[p->n++] = c;
     return OTR_OK;
 }
 
+static const struct pre *find_pre(const char *name, size_t n)
+{
+    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++)
+        for (const char *w = pres[i].names; *w; w += strspn(w, " ")) {
+            const size_t len = strcspn(w, " ");
+            if (len == n && memcmp(w, name, n) == 0)
+                return &pres[i];
+            w += len;
+        }
+    return NULL;
+}
+
 int pretok_open(struct pretok **out, const char *pre, size_t n, struct otr_err *err)
 {
-    const struct pre_name *found = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i].name) == n && memcmp(names[i].name, pre, n) == 0)
-            found = &names[i];
+    const struct pre *found = find_pre(pre, n);
     if (!found) {
         char quoted[64];
         return OTR_FAIL(err, UNSUPPORTED, "pre-tokenizer '%s' (tokenizer.ggml.pre) is not supported",
@@ -148,8 +133,8 @@ int pretok_open(struct pretok **out, const char *pre, size_t n, struct otr_err *
     if (!p)
         return OTR_FAIL(err, NOMEM, "no memory for the pre-tokenizer");
     p->flags = found->flags;
-    for (int i = 0; i < MAX_RE && sets[found->set][i]; i++) {
-        const int rc = compile(p, sets[found->set][i], err);
+    for (int i = 0; i < MAX_RE && found->re[i]; i++) {
+        const int rc = compile(p, found->re[i], err);
         if (rc < 0) {
             pretok_close(p);
             return rc;

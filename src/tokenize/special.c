@@ -1,7 +1,7 @@
 /* Owns the tokens that are cut out of the text before anything else: control, unknown and user-defined ones.
  *
- * In: text, and which bytes a user wrote. Out: the cuts, longest tokens first, among equals from the left. A user-defined
- * token is always cut; control and unknown ones only if asked for, and never over a byte that a user wrote.
+ * In: text, and which bytes a user wrote. Out: the cuts, longest tokens first, among equals from the left. A
+ * user-defined token is always cut; control and unknown ones only if asked for, never over a byte that a user wrote.
  * WHY a trie and a heap: thousands of tokens and a megabyte of newlines must not cost their product. Every place first
  * bids with its longest token; one whose place is taken bids again with the next shorter.  Read next: merge.c. */
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static int by_bytes_down(const void *va, const void *vb)
     return a->n < b->n ? 1 : -1;
 }
 
-/* WHY falling order: a node that is there is then its parent's first child, so that insertion looks at one node only. */
+/* WHY falling order: a node that is there is then its parent's first child, so that one look is enough. */
 static void insert(struct tokenizer *t, const struct entry *e)
 {
     uint32_t at = 0;

@@ -18,28 +18,30 @@ enum {
 
 enum tok_kind { TOK_BPE, TOK_SPM };
 
-enum tok_type { /* numbers are the file's */
-    TOK_UNDEFINED = 0, TOK_NORMAL, TOK_UNKNOWN, TOK_CONTROL, TOK_USER, TOK_UNUSED, TOK_BYTE,
-    TOK_TYPE = 7,    /* mask of an attr */
-    TOK_END = 8,     /* ends a reply */
+/* Numbers are the file's. */
+enum tok_type { TOK_UNDEFINED, TOK_NORMAL, TOK_UNKNOWN, TOK_CONTROL, TOK_USER, TOK_UNUSED, TOK_BYTE };
+
+enum {
+    TOK_TYPE = 7, /* mask: the enum tok_type of an attr */
+    TOK_END = 8,  /* ends a reply */
 };
 
-struct piece { /* offsets into tokenizer.bytes */
+struct piece {             /* offsets into tokenizer.bytes */
     uint32_t raw, n_raw;   /* as the file spells it */
     uint32_t text, n_text; /* what it stands for in running text */
 };
 
-struct slot { /* of the hash of pieces */
+struct slot {          /* of the hash of pieces */
     uint32_t tag, id1; /* part of the hash; id + 1, 0: empty */
 };
 
-struct pair { /* of the hash of merges */
+struct pair {      /* of the hash of merges */
     uint64_t key1; /* (left << 32 | right) + 1, 0: empty */
     uint32_t rank;
     int32_t id; /* what the two become */
 };
 
-struct trie_node { /* of the tokens that are cut out of the text before anything else */
+struct trie_node {                   /* of the tokens that are cut out of the text before anything else */
     uint32_t child, sibling, parent; /* 0: none (node 0 is the root) */
     uint32_t depth;                  /* bytes from the root */
     int32_t id;                      /* -1: no token ends here */
@@ -60,7 +62,7 @@ struct tokenizer {
     int32_t byte_id[256]; /* the token of a lone byte, -1: none */
     int32_t bos, eos, unk;
     bool add_bos, add_eos, add_space_prefix, ignore_merges;
-    struct trie_node *trie;  /* [n_trie] */
+    struct trie_node *trie; /* [n_trie] */
     size_t n_trie;
     uint32_t trie_root[256]; /* the root's child for a byte */
     struct pretok *pretok;   /* BPE */

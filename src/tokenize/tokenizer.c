@@ -1,5 +1,5 @@
-/* Owns a tokenizer from open to close, and the way of a text through it: bad bytes become U+FFFD, special tokens are cut
- * out, the rest goes through words (BPE) or U+2581 for spaces (SPM) to the merges.
+/* Owns a tokenizer from open to close, and the way of a text through it: bad bytes become U+FFFD, special tokens are
+ * cut out, the rest goes through words (BPE) or U+2581 for spaces (SPM) to the merges.
  *
  * In: a GGUF file; text. Out: ids, bytes of ids.  Read next: vocab.c, special.c, merge.c, detok.c. */
 #include <stdlib.h>
@@ -15,8 +15,13 @@ static int find_kind(const struct gguf *g, enum tok_kind *kind, struct otr_err *
 {
     static const struct {
         const char *name, *what;
-    } others[] = {{"bert", "WordPiece"}, {"t5", "Unigram"}, {"rwkv", "RWKV trie"}, {"plamo2", "PLaMo-2"},
-                  {"gemma4", "BPE over raw UTF-8"}, {"none", "no vocabulary"}, {"no_vocab", "no vocabulary"}};
+    } others[] = {{"bert", "WordPiece"},
+                  {"t5", "Unigram"},
+                  {"rwkv", "RWKV trie"},
+                  {"plamo2", "PLaMo-2"},
+                  {"gemma4", "BPE over raw UTF-8"},
+                  {"none", "no vocabulary"},
+                  {"no_vocab", "no vocabulary"}};
     struct gguf_str s;
     char quoted[40];
     const char *what = "unknown";
@@ -207,8 +212,8 @@ static int encode_all(struct enc *e, const struct clean *c, const struct cuts *c
     return rc < 0 ? TOK_NOMEM(e->err, c->n) : OTR_OK;
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, const unsigned char *literal,
-                     struct ids *out, struct otr_err *err)
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags,
+                     const unsigned char *literal, struct ids *out, struct otr_err *err)
 {
     const size_t before = out->n;
     struct enc e = {.t = t, .out = out, .err = err};

@@ -27,8 +27,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsi
 int tokenizer_n_vocab(const struct tokenizer *t);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);
-bool tokenizer_add_bos(const struct tokenizer *t); /* TOK_ADD_SPECIAL puts BOS in front */
-bool tokenizer_is_end(const struct tokenizer *t, int32_t id); /* eos, eot and the known end-of-turn names */
+bool tokenizer_add_bos(const struct tokenizer *t);                /* TOK_ADD_SPECIAL puts BOS in front */
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id);     /* eos, eot and the known end-of-turn names */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* control and unknown tokens */
 /* Bytes of text that no token stands for (SmolLM2 lacks 21 of 256), left out of all encodes so far. */
 size_t tokenizer_n_dropped(const struct tokenizer *t);
@@ -49,7 +49,7 @@ struct detok {
 };
 /* at_start: the text begins here, so SPM's first space is the tokenizer's own and is dropped. */
 void detok_init(struct detok *d, const struct tokenizer *t, bool special, bool at_start);
-/* Text that became final with this token: into buf, returns its bytes (0 is common). cap >= detok_max(t) always fits. */
+/* Text that became final with this token: into buf, returns its bytes (0 is common). cap is at least detok_max(t). */
 size_t detok_push(struct detok *d, int32_t id, char *buf, size_t cap);
 size_t detok_flush(struct detok *d, char *buf, size_t cap); /* the end: a held part becomes U+FFFD */
 size_t detok_max(const struct tokenizer *t);

@@ -226,7 +226,10 @@ static size_t decode_spm(const char *p, size_t n, char *dst)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* The byte that "<0x0A>" names, or -1. */
@@ -387,22 +390,23 @@ static void make_end(struct tokenizer *t, int32_t id)
         t->attr[id] = TOK_CONTROL | TOK_END;
 }
 
-static void find_ends(struct tokenizer *t)
+/* names: words. any: whatever its type in the file. */
+static void make_ends(struct tokenizer *t, const char *names, bool any)
 {
-    static const struct {
-        const char *name;
-        bool sure; /* nobody writes this in plain text, so it counts with any type */
-    } ends[] = {
-        {"<|im_end|>", true}, {"<|eot_id|>", true}, {"<|eom_id|>", true}, {"<|eot|>", true}, {"<|end|>", true},
-        {"<|return|>", true}, {"<|call|>", true}, {"<|endoftext|>", true}, {"<|end_of_text|>", true},
-        {"<|end_of_turn|>", true}, {"<end_of_turn>", true}, {"<turn|>", true}, {"<end_of_utterance>", true},
-        {"<｜end▁of▁sentence｜>", true}, {"<EOT>", false}, {"_<EOT>", false}, {"[EOT]", false}, {"[EOS]", false},
-    };
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        const int32_t id = vocab_find(t, ends[i].name, strlen(ends[i].name));
-        if (id >= 0 && (ends[i].sure || (t->attr[id] & TOK_TYPE) == TOK_CONTROL))
+    for (size_t n; (n = strcspn(names, " ")) > 0; names += n + (names[n] == ' ')) {
+        const int32_t id = vocab_find(t, names, n);
+        if (id >= 0 && (any || (t->attr[id] & TOK_TYPE) == TOK_CONTROL))
             make_end(t, id);
     }
+}
+
+static void find_ends(struct tokenizer *t)
+{
+    make_ends(t,
+              "<|im_end|> <|eot_id|> <|eom_id|> <|eot|> <|end|> <|return|> <|call|> <|endoftext|> <|end_of_text|> "
+              "<|end_of_turn|> <end_of_turn> <turn|> <end_of_utterance> <｜end▁of▁sentence｜>",
+              true);
+    make_ends(t, "<EOT> _<EOT> [EOT] [EOS]", false); /* these may be plain text */
 }
 
 static int load_specials(struct tokenizer *t, struct load *l)

@@ -1,6 +1,6 @@
 /* Proof of the tokenizers' speed on real models: opening, 1 MB of mixed text, and 1 MB of one kind for every model and
- * pre-tokenizer against 512 KB of it, in processor time (the unit tests count steps, but not those of the regex library).
- * usage: proof_tokenizer MODEL... ; exits 1 where 1 MB of mixed text takes a second. */
+ * pre-tokenizer against 512 KB of it, in processor time (the unit tests count steps, but not those of the regex
+ * library). usage: proof_tokenizer MODEL... ; exits 1 where 1 MB of mixed text takes a second. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 
 enum { MB = 1 << 20, HALF = MB / 2 };
 
-static const char *const units[] = {"a", "A", " ", "\n", "\t", " \n", "=", "7", "'", "'s", "a ", "  a", "   7", "\xe5\x93\x88", "\xcc\x81"};
+static const char *const units[] = {"a", "A",  " ",  "\n",  "\t",   " \n",          "=",       "7",
+                                    "'", "'s", "a ", "  a", "   7", "\xe5\x93\x88", "\xcc\x81"};
 
 /* WHY processor time: one thread works, and a busy machine must not change the verdict. */
 static double cpu_ms(void)
@@ -41,7 +42,8 @@ static void fill(char *text, size_t n, const char *unit)
 static int mixed(char *text)
 {
     static const char *const names[] = {"tests/golden/tok_lines.txt", "../shared/data/wikitext-2/test.txt",
-                                        "../shared/data/humanevalpack/python.jsonl", "../shared/data/oasst/oasst-filtered.jsonl"};
+                                        "../shared/data/humanevalpack/python.jsonl",
+                                        "../shared/data/oasst/oasst-filtered.jsonl"};
     enum { N = sizeof names / sizeof *names };
     FILE *f[N];
     char *line = NULL;
@@ -99,8 +101,8 @@ static int prove_model(const char *path, char *text)
     const double open_ms = cpu_ms() - t0;
     const int sources = mixed(text);
     const double ms = encode_ms(t, text, MB, &n_ids);
-    printf("%s: %d pieces opened in %.0f ms; 1 MB of mixed text (%d sources): %zu tokens in %.0f ms\n", path, tokenizer_n_vocab(t),
-           open_ms, sources, n_ids, ms);
+    printf("%s: %d pieces opened in %.0f ms; 1 MB of mixed text (%d sources): %zu tokens in %.0f ms\n", path,
+           tokenizer_n_vocab(t), open_ms, sources, n_ids, ms);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         fill(text, MB, units[i]);
         const double half = encode_ms(t, text, HALF, &n_ids), whole = encode_ms(t, text, MB, &n_ids);
@@ -114,9 +116,10 @@ static int prove_model(const char *path, char *text)
 /* The slowest kind of text of each pre-tokenizer. */
 static int prove_words(char *text)
 {
-    static const char *const names[] = {"default", "gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder",
-                                        "deepseek-v3", "falcon", "bloom", "viking", "tekken", "gpt-4o", "bailingmoe", "seed-coder",
-                                        "minicpm5"};
+    static const char *const names[] = {"default",    "gpt-2",        "smollm",         "llama-bpe",   "qwen2",
+                                        "qwen35",     "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon",
+                                        "bloom",      "viking",       "tekken",         "gpt-4o",      "bailingmoe",
+                                        "seed-coder", "minicpm5"};
     int failed = 0;
     struct words w = {0};
     struct otr_err err = {0};

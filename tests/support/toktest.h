@@ -37,6 +37,7 @@ int toy_open(struct tokenizer **t, struct gguf_build *b, struct otr_err *err);
 /* Both at once; fails the test where it does not open. */
 struct tokenizer *toy_make(const struct toy *y);
 /* "3 1 4" of the ids of text, in a static buffer. */
-const char *toktest_ids(const struct tokenizer *t, const char *text, size_t n, unsigned flags, const unsigned char *lit);
+const char *toktest_ids(const struct tokenizer *t, const char *text, size_t n, unsigned flags,
+                        const unsigned char *lit);
 
 #endif

@@ -1,6 +1,6 @@
-/* Small vocabularies made here: special tokens and the literal mask, flags, byte fallback, dropped bytes, ends, streaming
- * text, bad bytes against Python's errors='replace' (golden). What must be refused: test_tokenizer_refused.c; random
- * vocabularies against the definitions, growth of work: test_tokenizer_random.c. */
+/* Small vocabularies made here: special tokens and the literal mask, flags, byte fallback, dropped bytes, ends,
+ * streaming text, bad bytes against Python's errors='replace' (golden). What must be refused: test_tokenizer_refused.c;
+ * random vocabularies against the definitions, growth of work: test_tokenizer_random.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +20,8 @@ enum { N = TOK_NORMAL, UNK = TOK_UNKNOWN, C = TOK_CONTROL, U = TOK_USER, B = TOK
 /* SPM with every byte. Ids 0 <unk> 1 <s> 2 </s> 3 <|im_end|>, 4.. bytes, then the rest. */
 enum { BYTE0 = 4, REST = BYTE0 + 256 };
 #define SPACE "\xe2\x96\x81"
-static const char *const rest[] = {SPACE, "a", "b", "c", SPACE "a", "ab", "abc", "  ", "    ", "<tag>", "<s", "<", "s", ">", "é",
-                                   "<|im", "\xe2\x82", "\223b"};
+static const char *const rest[] = {SPACE,   "a",  "b", "c", SPACE "a", "ab", "abc",  "  ",       "    ",
+                                   "<tag>", "<s", "<", "s", ">",       "é",  "<|im", "\xe2\x82", "\223b"};
 enum { N_REST = sizeof rest / sizeof *rest, N_SPM = REST + N_REST };
 
 static struct tokenizer *make_spm(bool prefix)
@@ -63,12 +63,12 @@ static void test_spm(void **state)
     assert_string_equal(IDS(t, "abc", 0), "264 262 263"); /* _a has the better score, b c no piece */
     assert_string_equal(IDS(t, "abc", TOK_ADD_SPECIAL), "1 264 262 263 2");
     assert_string_equal(IDS(t, " abc", 0), "260 264 262 263");
-    assert_string_equal(IDS(t, "éx", 0), "260 274 124");  /* x: its byte */
+    assert_string_equal(IDS(t, "éx", 0), "260 274 124");    /* x: its byte */
     assert_string_equal(IDS(t, "€", 0), "260 230 134 176"); /* no piece for the whole character: three bytes */
     assert_string_equal(IDS(t, "a</s>b", 0), "264 271 51 272 273 262");
     assert_string_equal(IDS(t, "a</s>b", TOK_PARSE_SPECIAL), "264 2 260 262"); /* a space again after a special token */
     assert_string_equal(IDS(t, "a<tag>b", 0), "264 269 262");                  /* a user-defined one is text */
-    assert_string_equal(IDS(t, "     a", 0), "268 264"); /* 4 spaces, then what is left */
+    assert_string_equal(IDS(t, "     a", 0), "268 264");                       /* 4 spaces, then what is left */
     assert_string_equal(IDS(t, "<unk>", TOK_PARSE_SPECIAL), "0");
     tokenizer_close(t);
     t = make_spm(false);
@@ -157,7 +157,7 @@ static void test_bpe(void **state)
     struct tokenizer *t = toy_make(&y);
     size_t n;
     assert_string_equal(IDS(t, "abc", 0), "5");
-    assert_string_equal(IDS(t, "bca", 0), "4 12");   /* of two pieces "a" the last one counts */
+    assert_string_equal(IDS(t, "bca", 0), "4 12"); /* of two pieces "a" the last one counts */
     assert_string_equal(IDS(t, " abca a", 0), "6 5 12 7");
     assert_string_equal(IDS(t, "a<x>b", TOK_PARSE_SPECIAL), "12 9 1");
     assert_memory_equal(tokenizer_bytes(t, 7, false, &n), " a", 2);
@@ -228,7 +228,8 @@ static size_t stream(const struct tokenizer *t, const int32_t *ids, size_t n, ch
     size_t k = 0;
     detok_init(&d, t, false, true);
     for (size_t i = 0; i <= n; i++) {
-        const size_t got = i < n ? detok_push(&d, ids[i], out + k, detok_max(t)) : detok_flush(&d, out + k, detok_max(t));
+        const size_t got =
+            i < n ? detok_push(&d, ids[i], out + k, detok_max(t)) : detok_flush(&d, out + k, detok_max(t));
         if (!is_utf8(out + k, got))
             fail_msg("token %zu: half a character", i);
         k += got;
@@ -289,10 +290,14 @@ static void test_stream(void **state)
     /* pieces that end or begin inside a character */
     n = stream(t, (const int32_t[]){261, REST + 16, BYTE0 + 0xac, REST + 17}, 4, buf);
     assert_int_equal(n, 1 + 3 + 3 + 1);
-    assert_memory_equal(buf, "a€\xef\xbf\xbd" "b", n);
+    assert_memory_equal(buf,
+                        "a€\xef\xbf\xbd"
+                        "b",
+                        n);
     detok_init(&d, t, true, false);
     assert_int_equal(detok_push(&d, REST + 16, buf, sizeof buf), 0);
-    assert_int_equal(detok_push(&d, 3, buf, sizeof buf), 3 + 10); /* special: by its name; the held part is lost before it */
+    assert_int_equal(detok_push(&d, 3, buf, sizeof buf),
+                     3 + 10); /* special: by its name; the held part is lost before it */
     assert_memory_equal(buf, "\xef\xbf\xbd<|im_end|>", 13);
     assert_int_equal(detok_push(&d, 264, buf, sizeof buf), 2);
     assert_int_equal(detok_flush(&d, buf, sizeof buf), 0);
@@ -302,8 +307,9 @@ static void test_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spm),     cmocka_unit_test(test_text_never_makes_special), cmocka_unit_test(test_literal),
-        cmocka_unit_test(test_getters), cmocka_unit_test(test_bpe),                      cmocka_unit_test(test_ignore_merges),
+        cmocka_unit_test(test_spm),       cmocka_unit_test(test_text_never_makes_special),
+        cmocka_unit_test(test_literal),   cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_bpe),       cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_bad_bytes), cmocka_unit_test(test_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Ids of 10,955 mixed lines for each of two real models, against independent tokenizers (PyPI tokenizers, sentencepiece); the
- * words of 15 pre-tokenizers; and every line decoded again. Goldens: tools/make_tokenizer_golden.py says how. */
+/* Ids of 10,955 mixed lines for each of two real models, against independent tokenizers (PyPI tokenizers,
+ * sentencepiece); the words of 15 pre-tokenizers; and every line decoded again. Goldens: tools/make_tokenizer_golden.py
+ * says how. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

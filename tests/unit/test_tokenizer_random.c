@@ -1,4 +1,5 @@
-/* Random vocabularies and texts against the definitions, done naively; and the growth of work on long texts of one kind. */
+/* Random vocabularies and texts against the definitions, done naively; and the growth of work on long texts of one
+ * kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,8 +132,8 @@ static size_t naive_spm(const struct vocab *v, const char *text, size_t n, int32
     return k;
 }
 
-static void check(const struct tokenizer *t, const char *text, size_t n, unsigned flags, const unsigned char *lit, const int32_t *want,
-                  size_t k)
+static void check(const struct tokenizer *t, const char *text, size_t n, unsigned flags, const unsigned char *lit,
+                  const int32_t *want, size_t k)
 {
     struct ids l = {0};
     struct otr_err err = {0};
@@ -170,7 +171,8 @@ static void test_merges(void **state)
 }
 
 /* The definition of cutting: for each length from the longest, from left to right, what matches and is still free. */
-static size_t naive_cut(const struct vocab *v, const char *text, size_t n, bool parse, const unsigned char *lit, int32_t *ids)
+static size_t naive_cut(const struct vocab *v, const char *text, size_t n, bool parse, const unsigned char *lit,
+                        int32_t *ids)
 {
     bool taken[MAX_TEXT] = {0};
     int32_t at[MAX_TEXT];
@@ -237,7 +239,8 @@ static size_t steps(const struct tokenizer *t, char *text, const char *unit, siz
 
 static void check_growth(const struct tokenizer *t, const char *name)
 {
-    static const char *const units[] = {"a", " ", "\n", "=", "7", "ab", "<", "<|im_end|", "<unused", "\xe5\x93\x88", "'", "a ", "\t\n "};
+    static const char *const units[] = {"a",         " ",       "\n",           "=", "7",  "ab",   "<",
+                                        "<|im_end|", "<unused", "\xe5\x93\x88", "'", "a ", "\t\n "};
     char *text = malloc(1 << 20);
     assert_non_null(text);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -277,6 +280,7 @@ static void test_growth(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_merges), cmocka_unit_test(test_cuts), cmocka_unit_test(test_growth)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_merges), cmocka_unit_test(test_cuts),
+                                       cmocka_unit_test(test_growth)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

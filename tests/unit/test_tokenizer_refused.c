@@ -103,7 +103,8 @@ static void test_arrays(void **state)
 static void test_values(void **state)
 {
     (void)state;
-    static const char *const bad_bytes[] = {"<0x-1>", "<0x100>", "<0x4>", "<0xG1>", "0x41", "", "<0x41", "<0X41>", "<0x 1>"};
+    static const char *const bad_bytes[] = {"<0x-1>", "<0x100>", "<0x4>",  "<0xG1>", "0x41",
+                                            "",       "<0x41",   "<0X41>", "<0x 1>"};
     const char *pieces[5];
     float scores[5];
     int32_t types[5];
@@ -148,7 +149,8 @@ static void test_long_piece(void **state)
 static void test_merges(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"a c", "c a", "b a", "ab", "a ", " b", " ", "", "a  b", "a b b", "ab ab ab ab ab ab"};
+    static const char *const bad[] = {
+        "a c", "c a", "b a", "ab", "a ", " b", " ", "", "a  b", "a b b", "ab ab ab ab ab ab"};
     struct toy y = bpe;
     const char *merges[2] = {"a b", NULL};
     y.merges = merges;
@@ -162,8 +164,9 @@ static void test_merges(void **state)
 static void test_ids(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-                                       "tokenizer.ggml.eom_token_id", "tokenizer.ggml.unknown_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
+                                       "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
+                                       "tokenizer.ggml.unknown_token_id"};
     struct gguf_build b;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         toy_keys(&b, &spm);
@@ -188,7 +191,8 @@ static void test_ids(void **state)
 static void test_text_limit(void **state)
 {
     (void)state;
-    static const size_t lengths[] = {(size_t)TOK_TEXT_MAX + 1, (size_t)1 << 31, ((size_t)1 << 31) + 5, (size_t)1 << 32, SIZE_MAX};
+    static const size_t lengths[] = {(size_t)TOK_TEXT_MAX + 1, (size_t)1 << 31, ((size_t)1 << 31) + 5, (size_t)1 << 32,
+                                     SIZE_MAX};
     struct tokenizer *t = toy_make(&bpe);
     struct ids l = {0};
     struct otr_err err;
@@ -205,9 +209,14 @@ static void test_text_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right_ones_open), cmocka_unit_test(test_kinds),  cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_merges), cmocka_unit_test(test_long_piece),
-        cmocka_unit_test(test_ids),             cmocka_unit_test(test_text_limit),
+        cmocka_unit_test(test_right_ones_open),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_long_piece),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_text_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Every n-th allocation fails, n = 1, 2, ... until opening a BPE vocabulary and an encode succeed: out of memory is said,
- * nothing leaks, and the list of ids is as it was. (SPM: test_torture.c, by the way of a whole model.) */
+/* Every n-th allocation fails, n = 1, 2, ... until opening a BPE vocabulary and an encode succeed: out of memory is
+ * said, nothing leaks, and the list of ids is as it was. (SPM: test_torture.c, by the way of a whole model.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,8 @@ static int run(const char *path, struct otr_err *err)
 static void test_every_allocation(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"a", "b", "c", "ab", "Ġ", "<|x|>", "<tag>", "abc", "1"}, *const merges[] = {"a b", "ab c"};
+    static const char *const pieces[] = {"a", "b", "c", "ab", "Ġ", "<|x|>", "<tag>", "abc", "1"}, *const merges[] = {
+                                                                                                      "a b", "ab c"};
     static const int32_t types[] = {1, 1, 1, 1, 1, 3, 4, 1, 1};
     struct gguf_build b;
     struct otr_err err = {0};

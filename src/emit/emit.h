@@ -13,7 +13,7 @@ struct emit_opts {
     size_t n_stops;
     otr_text_cb on_text; /* or NULL */
     void *user;
-    bool at_start;       /* the reply is the first text of its sequence (SPM's first space) */
+    bool at_start; /* the reply is the first text of its sequence (SPM's first space) */
 };
 
 enum emit_verdict { EMIT_GO, EMIT_STOP_STRING, EMIT_ABORT };
@@ -21,9 +21,9 @@ enum emit_verdict { EMIT_GO, EMIT_STOP_STRING, EMIT_ABORT };
 struct emitter {
     struct emit_opts o;
     struct detok detok;
-    char *text;           /* [n_text] all text so far, [n_sent] of it given away */
+    char *text; /* [n_text] all text so far, [n_sent] of it given away */
     size_t n_text, n_sent, cap;
-    size_t longest_stop;  /* bytes */
+    size_t longest_stop; /* bytes */
 };
 
 int emit_open(struct emitter *e, const struct emit_opts *o, struct otr_err *err);

@@ -141,9 +141,9 @@ void kv_drop(struct kv_seq *s)
 
 int kv_fork(struct kv_seq **out, const struct kv_seq *s, struct otr_err *err)
 {
-    struct kv_seq *f;
+    struct kv_seq *f = NULL;
     const int rc = kv_seq_create(&f, s->kv, s->limit, err);
-    if (rc < 0)
+    if (!f)
         return rc;
     f->n = s->n;
     f->n_page = ceil_div(s->n, KV_PAGE); /* reserved pages behind the end are not part of the history */
@@ -232,8 +232,9 @@ void *kv_v_block(const struct kv_seq *s, int layer, int head, int blk)
 
 static char *scratch_row(const struct kv *kv, int slot, int layer, int half, int head)
 {
-    const size_t i = (((size_t)slot * (size_t)kv->shape.n_layer + (size_t)layer) * 2 + (size_t)half) *
-                         (size_t)kv->shape.n_head_kv + (size_t)head;
+    const size_t i =
+        (((size_t)slot * (size_t)kv->shape.n_layer + (size_t)layer) * 2 + (size_t)half) * (size_t)kv->shape.n_head_kv +
+        (size_t)head;
     return kv->scratch + i * kv->row_bytes;
 }
 

@@ -1,7 +1,7 @@
 /* The KV cache: a fixed pool of pages of 32 positions, shared between sequences by reference, copied on write.
  *
  * In: reservations and commits of the forward pass. Out: addresses of blocks of 8 positions.
- * A page holds all layers: per layer K [n_head_kv][4 blocks][d_head][8 pos] then V [n_head_kv][4 blocks][8 pos][d_head].
+ * A page holds all layers: per layer K [n_head_kv][4 blocks][d_head][8 pos], V [n_head_kv][4 blocks][8 pos][d_head].
  * Rows that continue the committed end are written in place and count only after kv_commit; rows of other branches live
  * in scratch slots (K and V as plain rows) and are copied in by kv_commit. Rejecting needs no call at all.
  * INV: a page with more than one owner is never written.
@@ -32,7 +32,7 @@ int kv_pages_free(const struct kv *kv);
 size_t kv_page_bytes(const struct kv_shape *shape);
 
 int kv_seq_create(struct kv_seq **out, struct kv *kv, int n_ctx, struct otr_err *err); /* empty; n_ctx: its limit */
-void kv_drop(struct kv_seq *s);                                                      /* NULL is fine */
+void kv_drop(struct kv_seq *s);                                                        /* NULL is fine */
 int kv_fork(struct kv_seq **out, const struct kv_seq *s, struct otr_err *err);
 void kv_truncate(struct kv_seq *s, int n); /* n <= kv_len */
 int kv_len(const struct kv_seq *s);        /* committed positions */
@@ -51,8 +51,8 @@ void *kv_v_block(const struct kv_seq *s, int layer, int head, int blk);
 /* One scratch row, d_head values. */
 void *kv_scratch_k(const struct kv *kv, int slot, int layer, int head);
 void *kv_scratch_v(const struct kv *kv, int slot, int layer, int head);
-/* Copies a scratch row, or position `lane` of a block, into lane `to` of a K block (a row of a V block). */
-void kv_copy_k(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type); /* from_lane -1: a row */
+/* Copies position `from_lane` of a block, or a scratch row (-1), into lane `to` of a K block (a row of a V block). */
+void kv_copy_k(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type);
 void kv_copy_v(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type);
 
 static inline size_t kv_elem_bytes(enum kv_type type)

@@ -1,9 +1,10 @@
 /* Owns DRY ("don't repeat yourself"): a token that would continue a repetition of the history is penalised by
  * multiplier * base^(length of the repetition - allowed length). In: logits, history. Out: the logits, edited in place.
  *
- * The length for token t: the longest end of the window that also stands before an earlier t in the window. Breakers
- * are single tokens: a repetition never reaches back over one, and they are not penalised themselves. SRC: p-e-w 2024,
- * oobabooga/text-generation-webui pull 5677; with llama.cpp's reading of window and breakers. Read next: select.c. */
+ * The length for token t: the longest end of the window that also stands before an earlier t in it. Breakers are
+ * single tokens: a repetition never reaches back over one, and they are not penalised themselves.
+ * SRC: p-e-w 2024, oobabooga/text-generation-webui pull 5677; window and breakers as llama.cpp reads them.
+ * Read next: select.c. */
 #include "sample/sample_priv.h"
 
 bool dry_on(const struct otr_sampling *sp)
@@ -27,7 +28,7 @@ static float penalty_of(const struct otr_sampling *sp, int len)
     return p < (double)FLT_MAX ? (float)p : FLT_MAX;
 }
 
-/* For every token of the window but the newest: mark[id] = 1 + the longest repetition, where that is long enough.
+/* For every token of the window that has one before it: mark[id] = 1 + its longest repetition, where long enough.
  * Z algorithm on the reversed window r: z[k] = how far r and r from k on agree, up to limit. [lt, rt) is the match
  * found that reaches furthest; inside it z[k] is z[k - lt] as far as the match knows. INV: O(n): rt only grows. */
 static void mark_repetitions(struct sampler *s, const struct history *h, size_t n, size_t limit)

@@ -48,11 +48,13 @@ int sampler_open(struct sampler **out, const struct otr_sampling *sp, int n_voca
 /* Room for n entries of `size` bytes in *list. On error *list is as it was. */
 static int grow(void **list, size_t *cap, size_t n, size_t size, struct otr_err *err)
 {
-    if (n <= *cap)
+    if (n == 0 || (*list && n <= *cap))
         return OTR_OK;
     void *p = realloc(*list, size_mul(n, size));
-    if (!p)
-        return OTR_FAIL(err, NOMEM, "no memory for a list of %zu tokens in the sampling settings", n);
+    if (!p) {
+        OTR_FAIL(err, NOMEM, "no memory for a list of %zu tokens in the sampling settings", n);
+        return OTR_E_NOMEM;
+    }
     *list = p;
     *cap = n;
     return OTR_OK;
@@ -68,7 +70,7 @@ int sampler_set(struct sampler *s, const struct otr_sampling *sp, struct otr_err
     if (rc == OTR_OK)
         rc = grow(&breaker, &s->cap_breaker, sp->n_dry_breakers, sizeof *s->breaker, err);
     s->breaker = breaker;
-    if (rc < 0)
+    if (rc != OTR_OK)
         return rc;
     if (sp->n_bias)
         memcpy(s->bias, sp->bias, sp->n_bias * sizeof *s->bias);

@@ -27,11 +27,11 @@ void sampler_close(struct sampler *s);
 /* True when the draw is argmax of the raw logits, so that the forward pass can do it alone. */
 bool sampler_is_plain_greedy(const struct sampler *s);
 
-/* The target distribution after the chain: candidates by (logit descending, id ascending). View, until the next call. */
+/* The target distribution after the chain: candidates by (logit down, id up). A view, until the next call. */
 struct dist {
     int n;
-    const int32_t *id;   /* [n] */
-    const float *logit;  /* [n] final logits, already divided by the temperature (greedy: as they were) */
+    const int32_t *id;  /* [n] */
+    const float *logit; /* [n] final logits, already divided by the temperature (greedy: as they were) */
 };
 int sampler_dist(struct sampler *s, const float *logits, const struct history *h, struct dist *out,
                  struct otr_err *err); /* OTR_E_NUMERIC: a logit is NaN; n is at least 1 on OTR_OK */

@@ -21,7 +21,7 @@ struct span { /* candidates that are left */
 };
 
 struct sampler {
-    struct otr_sampling sp; /* its two pointers are NULL: the lists are below */
+    struct otr_sampling sp; /* its two pointers are NULL: the lists are ours, below */
     int n_vocab;
     struct otr_logit_bias *bias; /* [sp.n_bias] */
     int32_t *breaker;            /* [sp.n_dry_breakers] */
@@ -59,11 +59,12 @@ static inline size_t history_window(const struct history *h, int last_n)
     return last_n < 0 || (size_t)last_n > n ? n : (size_t)last_n;
 }
 
-/* An edited logit. INV: a penalty or a finite bias never makes a finite logit infinite: only a bias of -inf bans. */
+/* An edited logit. INV: a penalty or a finite bias never makes a finite logit infinite, nor an infinite one anything
+ * else: only a bias of -inf bans. */
 static inline float keep_finite(float before, float after)
 {
-    if (!(before >= -FLT_MAX && before <= FLT_MAX))
-        return after;
+    if (before < -FLT_MAX || before > FLT_MAX)
+        return before;
     return after < -FLT_MAX ? -FLT_MAX : after > FLT_MAX ? FLT_MAX : after;
 }
 

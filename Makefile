@@ -1,14 +1,16 @@
 # What a person types. CMake presets do the work; `make help` lists the targets.
 JOBS ?= $(shell nproc)
-PRESET_DIR = $(if $(filter release,$(1)),build,build-$(1))
 
 .PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench fuzz install clean
 
 all: build/build.ninja ## release build: build/outrider
 	@cmake --build build -j $(JOBS)
 
-build/build.ninja build-%/build.ninja:
-	@cmake --preset $(if $*,$*,release) $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) > /dev/null
+build/build.ninja:
+	@cmake --preset release $(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) > /dev/null
+
+build-%/build.ninja:
+	@cmake --preset $* > /dev/null
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12

@@ -32,17 +32,19 @@ static int plan_kind(enum ggml_type type)
     }
 }
 
-/* By machine, as measured (GB/s at few tokens, GOP/s at many; kernels.md A, B.2). [plan kind][tokens - 1]
- *   Intel with AVX-512 (Sapphire Rapids), and those we have not met: four far streams at 1 and 2 tokens (+25 % over one),
- *     then fewer; from 5 tokens on as many as registers hold, one panel (+8..25 % over two passes of two panels)
- *   Zen 3: the same, but two panels and more passes for Q8_0 and the K-quants
- *   Zen 4 and later AMD: one stream */
+/* By machine. [plan kind][tokens - 1]
+ *   Intel, measured on Sapphire Rapids (1 thread, busy host); also for CPUs we have not met: four far streams at 1 and 2
+ *     tokens (+20..25 % over one stream from DRAM); from 5 tokens on one pass of one panel (at 5, from cache, +3..20 % over
+ *     two passes of two); floats 12 chains (+32..47 % over one panel at 5 and 6)
+ *   Zen 3: kernels.md B.2, measured with a prototype there
+ *   Zen 4 and later AMD: one stream, as kernels.md A.3 found with another kernel; not measured with this one */
 typedef struct plan plan_table[PLAN_N][ACT_TILE];
 static const plan_table plan_intel = {
     [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 5] = {1, 2, 1}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 1},
+                [12 ... 15] = {3, 2, 1}},
 };
 static const plan_table plan_zen3 = {
     [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
@@ -50,14 +52,15 @@ static const plan_table plan_zen3 = {
                  [12 ... 15] = {4, 2, 1}},
     [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {2, 2, 1}, [8 ... 11] = {3, 2, 1},
                 [12 ... 15] = {4, 2, 1}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 5] = {1, 1, 1}, [6 ... 7] = {1, 1, 0},
-                [8 ... 15] = {2, 1, 0}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 5] = {1, 2, 1}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 1},
+                [12 ... 15] = {3, 2, 1}},
 };
 static const plan_table plan_zen4 = {
     [PLAN_Q4] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_Q8] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_K] = {[0 ... 3] = {1, 1, 0}, [4 ... 7] = {2, 1, 0}, [8 ... 11] = {3, 1, 0}, [12 ... 15] = {4, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 0}, [2 ... 3] = {1, 2, 0}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 0}, [2 ... 5] = {1, 2, 0}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 0},
+                [12 ... 15] = {3, 2, 0}},
 };
 
 static const plan_table *plans_of_cpu(void)

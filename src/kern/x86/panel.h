@@ -71,7 +71,7 @@ struct tile_args {
 };
 typedef void (*tile_fn)(const struct tile_args *t);
 
-/* [MT - 1][0: R = 1, 1: R = 2, 2: R = 4]; NULL where MT * R > 8. */
+/* [MT - 1][0: R = 1, 1: R = 2, 2: R = 4]; NULL where MT * R > 8 (floats: where it is neither 10 nor 12). */
 typedef tile_fn const tile_table[TILE_MAX_TOK][3];
 extern tile_table tiles_q4_0, tiles_q4_1, tiles_q5_0, tiles_q5_1, tiles_q8_0, tiles_q4_k, tiles_q5_k, tiles_q6_k,
     tiles_f32, tiles_f16, tiles_bf16;

@@ -28,9 +28,6 @@ static int plan_run(struct report *r)
 {
     struct hparams hp;
     int rc;
-    if (gguf_n_tensors(r->g) == 0)
-        return OTR_FAIL(&r->why, MISSING, "cannot run model (%s): it has no tensors, only a vocabulary",
-                        gguf_path(r->g));
     if ((rc = hparams_read(&hp, r->g, &r->why)) < 0)
         return rc;
     if (r->vocab_rc < 0) {

@@ -1,5 +1,5 @@
-/* Packed activations: every level gives level c's bytes, whole or in pieces; level c's codes, scales and sums follow the
- * rule of kern/act.h, computed here again. */
+/* Packed activations: every level gives level c's bytes, whole or in pieces; level c's codes, scales and sums follow
+ * the rule of kern/act.h, computed here again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ static void test_levels_agree(void **state)
                     struct guard x = guard_alloc(((size_t)(n_tok - 1) * ld + (size_t)n) * sizeof(float));
                     for (int t = 0; t < n_tok; t++)
                         floats_fill(&r, data, (float *)x.p + (size_t)t * ld, n, block);
-                    const long bad = check_act(&c, &k, kind, x.p, ld, n, n_tok, &r) + check_act(&c, &c, kind, x.p, ld, n, n_tok, &r);
+                    const long bad =
+                        check_act(&c, &k, kind, x.p, ld, n, n_tok, &r) + check_act(&c, &c, kind, x.p, ld, n, n_tok, &r);
                     if (bad)
                         fail_msg("kind %d, %d wide, %d tokens, %s data, seed %d: %ld bytes differ", (int)kind, n, n_tok,
                                  data_name[data], SEED, bad);
@@ -136,7 +137,7 @@ static void test_rule_q8k(void **state)
     }
 }
 
-/* Halves go to the even code: amax 127 makes codes of the values themselves. Both signs of the limit stay within 127. */
+/* Halves go to the even code: amax 127 makes codes of the values themselves. The limits stay within +-127. */
 static void test_ties(void **state)
 {
     static const float in[8] = {127.0f, -127.0f, 0.5f, 1.5f, -0.5f, -1.5f, 2.5f, -126.5f};

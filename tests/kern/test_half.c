@@ -17,15 +17,16 @@ static void test_known_values(void **state)
     static const struct {
         uint16_t h;
         float f;
-    } known[] = {{0x0000, 0.0f},      {0x3c00, 1.0f},      {0xc000, -2.0f},      {0x7bff, 65504.0f}, {0x0400, 0x1p-14f},
-                 {0x0001, 0x1p-24f},  {0x03ff, 0x1.ff8p-15f}, {0x3555, 0x1.554p-2f}, {0x8001, -0x1p-24f}};
+    } known[] = {{0x0000, 0.0f},         {0x3c00, 1.0f},        {0xc000, -2.0f},
+                 {0x7bff, 65504.0f},     {0x0400, 0x1p-14f},    {0x0001, 0x1p-24f},
+                 {0x03ff, 0x1.ff8p-15f}, {0x3555, 0x1.554p-2f}, {0x8001, -0x1p-24f}};
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         assert_true(half_to_float(known[i].h) == known[i].f);
         assert_int_equal(half_of_float(known[i].f), known[i].h);
     }
     assert_int_equal(float_bits(half_to_float(0x8000)), 0x80000000u);
-    assert_int_equal(half_of_float(65519.99609375f), 0x7bff); /* the last float that rounds down; 65520 is halfway: even, up */
+    assert_int_equal(half_of_float(65519.99609375f), 0x7bff); /* 65520 is halfway: to even, which is up */
     assert_int_equal(half_of_float(65520.0f), 0x7c00);
     assert_int_equal(half_of_float(-1e30f), 0xfc00);
     assert_int_equal(half_of_float(0x1p-25f), 0x0000); /* halfway to the least denormal: even */
@@ -53,7 +54,8 @@ static void test_by_definition(void **state)
     (void)state;
     for (unsigned i = 0; i < 0x7c00; i++) {
         const uint16_t h = (uint16_t)i, next = (uint16_t)(i + 1);
-        const float v = half_to_float(h), mid = (float)((value_of(h) + (next == 0x7c00 ? 65536.0 : value_of(next))) / 2);
+        const float v = half_to_float(h),
+                    mid = (float)((value_of(h) + (next == 0x7c00 ? 65536.0 : value_of(next))) / 2);
         assert_true((double)v == value_of(h));
         assert_true((double)half_to_float((uint16_t)(h | 0x8000)) == -value_of(h));
         assert_int_equal(half_of_float(v), h);

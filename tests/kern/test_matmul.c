@@ -42,7 +42,8 @@ static void for_all(size_fn fn)
                 for (const int *n_rows = rows; *n_rows; n_rows++) {
                     const long bad = fn(&k, t, *n_rows, *n_cols, &r);
                     if (bad)
-                        fail_msg("level %s, %s [%d, %d], seed %d: %ld wrong", *level, t->name, *n_rows, *n_cols, SEED, bad);
+                        fail_msg("level %s, %s [%d, %d], seed %d: %ld wrong", *level, t->name, *n_rows, *n_cols, SEED,
+                                 bad);
                 }
         }
     }
@@ -59,7 +60,8 @@ static long levels_agree(const struct kernels *k, const struct kern_type *t, int
     for (enum data_kind kind = DATA_SANE; kind < DATA_INTEGERS; kind++) {
         if (kind != DATA_SANE && n_rows != 9 && n_rows != 33)
             continue;
-        struct product p = product_make(r, kind, t->type, n_rows, n_cols, kind == DATA_SANE && n_rows < 40 ? MANY : FEW);
+        struct product p =
+            product_make(r, kind, t->type, n_rows, n_cols, kind == DATA_SANE && n_rows < 40 ? MANY : FEW);
         const long n = check_levels(&c, k, &p, toks, N_TOKS);
         if (n)
             printf("%s data: %ld outputs differ\n", data_name[kind], n);

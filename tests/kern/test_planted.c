@@ -1,5 +1,5 @@
-/* Planted bugs: each check of support/kern_check.c must report the kernel that breaks what it checks. The broken kernels
- * are level c with one thing wrong, so every machine runs them. */
+/* Planted bugs: each check of support/kern_check.c must report the kernel that breaks what it checks. The broken
+ * kernels are level c with one thing wrong, so every machine runs them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +63,8 @@ static float next_up(float v)
 }
 
 /* One bit off in one output, with 5 tokens only: what a tile with another formula does. */
-static void matmul_one_bit(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok)
+static void matmul_one_bit(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
+                           int n_tok)
 {
     good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     if (n_tok == 5 && row_hi > 9)
@@ -72,14 +73,15 @@ static void matmul_one_bit(float *out, size_t ld_out, const struct mat *w, int r
 
 /* Writes one row beyond a range that ends inside the matrix. */
 static void matmul_beyond(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                                int n_tok)
+                          int n_tok)
 {
     const int hi = row_hi + 1 < w->n_rows ? row_hi + 1 : row_hi;
     good.matmul(out, ld_out, w, row_lo, hi, act, n_tok);
 }
 
 /* Depends on where the range starts. */
-static void matmul_range(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok)
+static void matmul_range(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
+                         int n_tok)
 {
     good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     if (row_lo)
@@ -99,7 +101,8 @@ static void matmul_saturating(float *out, size_t ld_out, const struct mat *w, in
 }
 
 /* Less precise than it may be. */
-static void matmul_rough(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok)
+static void matmul_rough(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
+                         int n_tok)
 {
     good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     for (int t = 0; t < n_tok; t++)

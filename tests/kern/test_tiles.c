@@ -96,7 +96,8 @@ static void test_every_tile(void **state)
         struct test_rng r = {.seed = SEED};
         for (int round = 0; round < 8; round++) {
             const int n_cols = block_values(type->type) == 1 ? 64 * round + 37 : 256 * (1 + round % 3);
-            struct product p = product_make(&r, round % 2 ? DATA_WIDE : DATA_SANE, type->type, 33 + round, n_cols, 8 + round);
+            struct product p =
+                product_make(&r, round % 2 ? DATA_WIDE : DATA_SANE, type->type, 33 + round, n_cols, 8 + round);
             struct held hc = held_make(&c, &p), hk = held_make(&k, &p);
             struct guard want = held_all(&hc, p.n_tok);
             struct guard act = guard_alloc(k.act_bytes(act_kind_of(p.type), n_cols, p.n_tok));

@@ -18,7 +18,8 @@ int level_open(struct kernels *k, const char *name)
 
 struct held held_make(const struct kernels *k, const struct product *p)
 {
-    struct held h = {.k = k, .p = p, .w = {.type = p->type, .n_rows = p->n_rows, .n_cols = p->n_cols, .data = p->src.p}};
+    struct held h = {
+        .k = k, .p = p, .w = {.type = p->type, .n_rows = p->n_rows, .n_cols = p->n_cols, .data = p->src.p}};
     const size_t bytes = k->pack_bytes(p->type, p->n_rows, p->n_cols);
     if (bytes) {
         h.packed = guard_alloc(bytes);

@@ -26,8 +26,8 @@ struct guard held_all(const struct held *h, int n_tok);
  * p->n_tok), ref once with all. With ref == k this is row-invariance. */
 long check_levels(const struct kernels *ref, const struct kernels *k, const struct product *p, const int *toks, int n);
 
-/* Rows in random pieces (multiples of KERN_ROW_UNIT), each alone: outputs that differ from the whole, and floats outside
- * of [row_lo, row_hi) that changed. */
+/* Rows in random pieces (multiples of KERN_ROW_UNIT), each alone: outputs that differ from the whole, and floats
+ * outside of [row_lo, row_hi) that changed. */
 long check_row_ranges(const struct kernels *k, const struct product *p, struct test_rng *r);
 
 /* Bytes that differ between weights packed whole and in random pieces. */

@@ -94,7 +94,8 @@ void floats_fill(struct test_rng *r, enum data_kind kind, float *x, int n, int b
 {
     for (int i = 0; i < n; i += block) {
         const int end = i + block < n ? i + block : n;
-        const int special = (kind == DATA_WIDE || kind == DATA_BROKEN) && !rng_below(r, 16); /* zeros, or counts as zeros */
+        const int special =
+            (kind == DATA_WIDE || kind == DATA_BROKEN) && !rng_below(r, 16); /* zeros, or counts as zeros */
         const float zero = rng_below(r, 2) ? 0.0f : 0x1.fffffep-101f;
         const int exponent = rng_below(r, 81) - 40;
         for (int j = i; j < end; j++) {
@@ -257,7 +258,8 @@ static void float_weight_fill(struct test_rng *r, enum data_kind kind, enum ggml
         memcpy(w, &f, sizeof f);
 }
 
-struct product product_make(struct test_rng *r, enum data_kind kind, enum ggml_type type, int n_rows, int n_cols, int n_tok)
+struct product product_make(struct test_rng *r, enum data_kind kind, enum ggml_type type, int n_rows, int n_cols,
+                            int n_tok)
 {
     struct product p = {.type = type, .n_rows = n_rows, .n_cols = n_cols, .n_tok = n_tok, .ld_x = (size_t)n_cols + 3};
     const size_t bytes = mat_row_bytes(type, n_cols) * (size_t)n_rows, blk = block_bytes(type);
@@ -272,8 +274,7 @@ struct product product_make(struct test_rng *r, enum data_kind kind, enum ggml_t
             block_fill(r, kind, type, w);
     }
     for (int t = 0; t < n_tok; t++)
-        floats_fill(r, kind, (float *)p.x.p + (size_t)t * p.ld_x, n_cols,
-                    act == ACT_Q8K ? BLOCK_K : BLOCK_Q);
+        floats_fill(r, kind, (float *)p.x.p + (size_t)t * p.ld_x, n_cols, act == ACT_Q8K ? BLOCK_K : BLOCK_Q);
     return p;
 }
 

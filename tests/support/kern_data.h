@@ -14,9 +14,9 @@ struct test_rng {
     struct philox four;
 };
 uint32_t rng_u32(struct test_rng *r);
-int rng_below(struct test_rng *r, int n);  /* [0, n) */
-float rng_unit(struct test_rng *r);        /* [-1, 1), 24 bits */
-float rng_normal(struct test_rng *r);      /* mean 0, variance 1, bell-shaped */
+int rng_below(struct test_rng *r, int n); /* [0, n) */
+float rng_unit(struct test_rng *r);       /* [-1, 1), 24 bits */
+float rng_normal(struct test_rng *r);     /* mean 0, variance 1, bell-shaped */
 
 enum data_kind {
     DATA_SANE,     /* as in models: scales 2^-10..2^-4, activations around 1 */
@@ -41,7 +41,8 @@ struct product {
     size_t ld_x;
     struct guard src, x;
 };
-struct product product_make(struct test_rng *r, enum data_kind kind, enum ggml_type type, int n_rows, int n_cols, int n_tok);
+struct product product_make(struct test_rng *r, enum data_kind kind, enum ggml_type type, int n_rows, int n_cols,
+                            int n_tok);
 void product_free(struct product *p);
 
 /* Sets code i (unsigned, as stored; Q8_0: signed) of one block; written from the format's description, not from

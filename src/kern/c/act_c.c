@@ -75,7 +75,8 @@ static void pack_q8k(struct act_q8k *a, const float *x)
     memset(a->unused, 0, sizeof a->unused);
 }
 
-void act_pack_c(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo, int tok_hi)
+void act_pack_c(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
+                int tok_hi)
 {
     const size_t tok_bytes = act_tok_bytes(kind, n_cols);
     for (int t = tok_lo; t < tok_hi; t++) {

@@ -149,9 +149,8 @@ static void row_dot(float *acc, const struct mat *w, int r, const void *act, int
     const uint8_t *row = (const uint8_t *)w->data + (size_t)r * mat_row_bytes(w->type, n_cols);
     const enum act_kind kind = act_kind_of(w->type);
     const void *tile = (const char *)act + (size_t)t0 * act_tok_bytes(kind, n_cols);
-    const struct act_q8w *wide =
-        (const struct act_q8w *)(const void *)((const char *)act + act_q8w_at(n_cols, n_tok)) +
-        (size_t)t0 * (size_t)(n_cols / BLOCK_Q);
+    const struct act_q8w *wide = (const struct act_q8w *)(const void *)((const char *)act + act_q8w_at(n_cols, n_tok)) +
+                                 (size_t)t0 * (size_t)(n_cols / BLOCK_Q);
     switch (w->type) {
 #define ROW_Q(name)                                                                                                    \
     case GGML_##name:                                                                                                  \

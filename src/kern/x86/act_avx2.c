@@ -1,5 +1,5 @@
-/* Level avx2: packs activations, the bits of c/act_c.c. In: rows of floats. Out: tiles of codes, scales and sums (act.h).
- * Read next: c/act_c.c, where the rule is in plain loops. */
+/* Level avx2: packs activations, the bits of c/act_c.c. In: rows of floats. Out: tiles of codes, scales and sums
+ * (act.h). Read next: c/act_c.c, where the rule is in plain loops. */
 #include <string.h>
 
 #include "kern/c/level_c.h"
@@ -9,7 +9,7 @@
 TILE_INLINE __m256i abs_max32(const float *x, __m256i max)
 {
     const __m256i mask = _mm256_set1_epi32(0x7fffffff);
-    UNROLL for (int i = 0; i < 4; i++)
+    EACH(i, 4)
         max = _mm256_max_epi32(max, _mm256_and_si256(TILE_LOAD(x + 8 * i), mask));
     return max;
 }
@@ -37,7 +37,7 @@ TILE_INLINE __m256i codes32(const float *x, float factor)
     __m256i v[4];
     if (factor == 0.0f)
         return _mm256_setzero_si256();
-    UNROLL for (int i = 0; i < 4; i++)
+    EACH(i, 4)
         v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), f));
     const __m256i q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     return _mm256_permutevar8x32_epi32(q, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));

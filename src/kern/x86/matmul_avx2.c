@@ -33,9 +33,9 @@ static int plan_kind(enum ggml_type type)
 }
 
 /* By machine. [plan kind][tokens - 1]
- *   Intel, measured on Sapphire Rapids (1 thread, busy host); also for CPUs we have not met: four far streams at 1 and 2
- *     tokens (+20..25 % over one stream from DRAM); from 5 tokens on one pass of one panel (at 5, from cache, +3..20 % over
- *     two passes of two); floats 12 chains (+32..47 % over one panel at 5 and 6)
+ *   Intel, measured on Sapphire Rapids (1 thread, busy host), and CPUs we have not met: four far streams at 1 and 2
+ *     tokens (+20..25 % over one, from DRAM); from 5 on one pass of one panel (at 5, from cache, +3..20 % over two
+ *     passes of two); floats want 12 chains (+32..47 % over one panel at 5 and 6)
  *   Zen 3: kernels.md B.2, measured with a prototype there
  *   Zen 4 and later AMD: one stream, as kernels.md A.3 found with another kernel; not measured with this one */
 typedef struct plan plan_table[PLAN_N][ACT_TILE];
@@ -43,23 +43,38 @@ static const plan_table plan_intel = {
     [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 5] = {1, 2, 1}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 1},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1},
+                [2 ... 5] = {1, 2, 1},
+                [6 ... 7] = {1, 1, 0},
+                [8 ... 11] = {2, 2, 1},
                 [12 ... 15] = {3, 2, 1}},
 };
 static const plan_table plan_zen3 = {
     [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {2, 2, 1}, [8 ... 11] = {3, 2, 1},
+    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1},
+                 [2 ... 3] = {1, 2, 1},
+                 [4 ... 7] = {2, 2, 1},
+                 [8 ... 11] = {3, 2, 1},
                  [12 ... 15] = {4, 2, 1}},
-    [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {2, 2, 1}, [8 ... 11] = {3, 2, 1},
+    [PLAN_K] = {[0 ... 1] = {1, 4, 1},
+                [2 ... 3] = {1, 2, 1},
+                [4 ... 7] = {2, 2, 1},
+                [8 ... 11] = {3, 2, 1},
                 [12 ... 15] = {4, 2, 1}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 5] = {1, 2, 1}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 1},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 1},
+                [2 ... 5] = {1, 2, 1},
+                [6 ... 7] = {1, 1, 0},
+                [8 ... 11] = {2, 2, 1},
                 [12 ... 15] = {3, 2, 1}},
 };
 static const plan_table plan_zen4 = {
     [PLAN_Q4] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_Q8] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
     [PLAN_K] = {[0 ... 3] = {1, 1, 0}, [4 ... 7] = {2, 1, 0}, [8 ... 11] = {3, 1, 0}, [12 ... 15] = {4, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 0}, [2 ... 5] = {1, 2, 0}, [6 ... 7] = {1, 1, 0}, [8 ... 11] = {2, 2, 0},
+    [PLAN_F] = {[0 ... 1] = {1, 4, 0},
+                [2 ... 5] = {1, 2, 0},
+                [6 ... 7] = {1, 1, 0},
+                [8 ... 11] = {2, 2, 0},
                 [12 ... 15] = {3, 2, 0}},
 };
 
@@ -122,8 +137,7 @@ static void run_panels(const struct job *j, struct plan plan, const int *p, int 
     size_t tok_bytes = BLOCK_F * sizeof(float);
     if (kind == ACT_Q8) {
         tok_bytes = sizeof(struct act_q8);
-        wide = j->act + act_q8w_at(n_cols, j->n_tok) +
-               (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
+        wide = j->act + act_q8w_at(n_cols, j->n_tok) + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
     } else if (kind == ACT_Q8K) {
         tok_bytes = sizeof(struct act_q8k);
     }
@@ -162,8 +176,14 @@ static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_
                         int n_tok)
 {
     enum { GROUP_BYTES = 192 << 10 }; /* of weights kept in L2 while the tiles of a long prompt pass over them */
-    const struct job j = {.w = w, .tiles = tiles_of(w->type), .panel = panel_bytes(w->type, w->n_cols), .out = out,
-                          .ld_out = ld_out, .row_hi = row_hi, .act = act, .n_tok = n_tok};
+    const struct job j = {.w = w,
+                          .tiles = tiles_of(w->type),
+                          .panel = panel_bytes(w->type, w->n_cols),
+                          .out = out,
+                          .ld_out = ld_out,
+                          .row_hi = row_hi,
+                          .act = act,
+                          .n_tok = n_tok};
     const struct plan *plan = (*plans_of_cpu())[plan_kind(w->type)];
     const int lo = row_lo / PANEL_ROWS, hi = (row_hi + PANEL_ROWS - 1) / PANEL_ROWS;
     int group = hi - lo;

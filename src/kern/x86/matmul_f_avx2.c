@@ -19,11 +19,11 @@ TILE_INLINE void step_k(__m256 part[TILE_MAX_TOK][TILE_MAX_PANEL], const uint8_t
                         const float *x, const int at, const int MT, const int R, const enum ggml_type type)
 {
     __m256 v[TILE_MAX_PANEL];
-    UNROLL for (int r = 0; r < R; r++)
+    EACH(r, R)
         v[r] = weights_at(w[r] + at, type);
-    UNROLL for (int m = 0; m < MT; m++) {
+    EACH(m, MT) {
         const __m256 y = _mm256_set1_ps(x[m * BLOCK_F]);
-        UNROLL for (int r = 0; r < R; r++)
+        EACH(r, R)
             part[m][r] = _mm256_fmadd_ps(v[r], y, part[m][r]);
     }
 }
@@ -35,38 +35,38 @@ TILE_INLINE void tile_f(const struct tile_args *t, const int MT, const int R, co
     const float *x = t->act;
     const uint8_t *w[TILE_MAX_PANEL];
     __m256 acc[TILE_MAX_TOK][TILE_MAX_PANEL];
-    UNROLL for (int r = 0; r < R; r++)
+    EACH(r, R)
         w[r] = t->w[r];
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             acc[m][r] = _mm256_setzero_ps();
 
     for (int i = 0; i < n_cols; i += BLOCK_F, x += mt * BLOCK_F) {
         const int n = n_cols - i < BLOCK_F ? n_cols - i : BLOCK_F;
         const float *y = x;
         __m256 part[TILE_MAX_TOK][TILE_MAX_PANEL];
-        UNROLL for (int m = 0; m < MT; m++)
-            UNROLL for (int r = 0; r < R; r++)
+        EACH(m, MT)
+            EACH(r, R)
                 part[m][r] = _mm256_setzero_ps();
         for (int k = 0; k < n / STEP; k++, y += STEP) {
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 tile_prefetch(w[r], STEP * bytes);
-            UNROLL for (int j = 0; j < STEP; j++)
+            EACH(j, STEP)
                 step_k(part, w, y + j, j * bytes, MT, R, type);
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 w[r] += STEP * bytes;
         }
         for (int k = 0; k < n % STEP; k++, y++) {
             step_k(part, w, y, 0, MT, R, type);
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 w[r] += bytes;
         }
-        UNROLL for (int m = 0; m < MT; m++)
-            UNROLL for (int r = 0; r < R; r++)
+        EACH(m, MT)
+            EACH(r, R)
                 acc[m][r] = _mm256_add_ps(acc[m][r], part[m][r]);
     }
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             tile_store(t, m, r, acc[m][r]);
 }
 

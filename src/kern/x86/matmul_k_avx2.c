@@ -17,11 +17,11 @@ TILE_INLINE __m256i scale_pairs(const uint8_t *sc, const int is_signed)
     __builtin_memcpy(&v, sc, sizeof v);
     const __m256i all = _mm256_set1_epi64x(v);
     if (!is_signed)
-        return _mm256_shuffle_epi8(all, _mm256_setr_epi8(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1,
-                                                         4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1));
-    const __m256i high = _mm256_shuffle_epi8(all, _mm256_setr_epi8(-1, 0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1,
-                                                                   3, -1, 4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7,
-                                                                   -1, 7));
+        return _mm256_shuffle_epi8(all, _mm256_setr_epi8(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1,
+                                                         4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1));
+    const __m256i high =
+        _mm256_shuffle_epi8(all, _mm256_setr_epi8(-1, 0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1, 4,
+                                                  -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7));
     return _mm256_srai_epi16(high, 8);
 }
 
@@ -43,15 +43,15 @@ TILE_INLINE void sub_block(__m256i isum[TILE_MAX_TOK][TILE_MAX_PANEL], const uin
 {
     const int scales_at = type == GGML_Q4_K ? 128 : type == GGML_Q5_K ? 160 : 192;
     __m256i s[TILE_MAX_TOK][TILE_MAX_PANEL];
-    UNROLL for (int half = 0; half < 2; half++) {
+    EACH(half, 2) {
         const int first = half == 0 || type != GGML_Q4_K; /* of the products added in int16 */
-        UNROLL for (int v = 0; v < 4; v++) {
+        EACH(v, 4) {
             __m256i q[TILE_MAX_PANEL];
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 q[r] = codes_of(w[r], 4 * half + v, type);
-            UNROLL for (int m = 0; m < MT; m++) {
+            EACH(m, MT) {
                 const __m256i x = tile_quad(a[m].q + 32 * b + 16 * half + 4 * v);
-                UNROLL for (int r = 0; r < R; r++) {
+                EACH(r, R) {
                     const __m256i p = _mm256_maddubs_epi16(q[r], x);
                     if (v == 0 && type == GGML_Q6_K)
                         s[m][r] = _mm256_add_epi16(tile_quad(a[m].off32[2 * b + half]), p);
@@ -65,10 +65,10 @@ TILE_INLINE void sub_block(__m256i isum[TILE_MAX_TOK][TILE_MAX_PANEL], const uin
         }
         if (half == 0 && type == GGML_Q4_K)
             continue;
-        UNROLL for (int r = 0; r < R; r++) {
+        EACH(r, R) {
             const uint8_t *sc = w[r] + scales_at + (type == GGML_Q6_K ? 8 * half : 0);
             const __m256i scale = scale_pairs(sc, type == GGML_Q6_K);
-            UNROLL for (int m = 0; m < MT; m++)
+            EACH(m, MT)
                 isum[m][r] = _mm256_add_epi32(isum[m][r], _mm256_madd_epi16(s[m][r], scale));
         }
     }
@@ -81,37 +81,37 @@ TILE_INLINE void tile_k(const struct tile_args *t, const int MT, const int R, co
     const int mt = t->mt, n_blk = t->n_cols / BLOCK_K;
     const uint8_t *w[TILE_MAX_PANEL];
     __m256 acc[TILE_MAX_TOK][TILE_MAX_PANEL];
-    UNROLL for (int r = 0; r < R; r++)
+    EACH(r, R)
         w[r] = t->w[r];
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             acc[m][r] = _mm256_setzero_ps();
 
     for (int i = 0; i < n_blk; i++, a += mt) {
         __m256i isum[TILE_MAX_TOK][TILE_MAX_PANEL];
-        UNROLL for (int m = 0; m < MT; m++)
-            UNROLL for (int r = 0; r < R; r++)
+        EACH(m, MT)
+            EACH(r, R)
                 isum[m][r] = _mm256_setzero_si256();
         for (int b = 0; b < 8; b++) {
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 tile_prefetch(w[r], sub);
             sub_block(isum, w, a, b, MT, R, type);
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 w[r] += sub;
         }
-        UNROLL for (int r = 0; r < R; r++) {
+        EACH(r, R) {
             const __m256 d = TILE_HALVES(w[r] + (has_min ? 64 : 0));
-            UNROLL for (int m = 0; m < MT; m++)
+            EACH(m, MT)
                 acc[m][r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(isum[m][r]), _mm256_mul_ps(d, _mm256_set1_ps(a[m].d)),
                                             acc[m][r]);
             if (has_min) {
                 const __m256 dmin = TILE_HALVES(w[r] + 80);
                 __m256i mn[4];
-                UNROLL for (int p = 0; p < 4; p++)
+                EACH(p, 4)
                     mn[p] = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(w[r] + 16 * p)));
-                UNROLL for (int m = 0; m < MT; m++) {
-                    __m256i msum = _mm256_madd_epi16(mn[0], tile_quad(a[m].sum));
-                    UNROLL for (int p = 1; p < 4; p++)
+                EACH(m, MT) {
+                    __m256i msum = _mm256_setzero_si256();
+                    EACH(p, 4)
                         msum = _mm256_add_epi32(msum, _mm256_madd_epi16(mn[p], tile_quad(a[m].sum + 2 * p)));
                     acc[m][r] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(msum), _mm256_mul_ps(dmin, _mm256_set1_ps(a[m].d)),
                                                  acc[m][r]);
@@ -120,8 +120,8 @@ TILE_INLINE void tile_k(const struct tile_args *t, const int MT, const int R, co
             w[r] += has_min ? 96 : 16;
         }
     }
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             tile_store(t, m, r, acc[m][r]);
 }
 

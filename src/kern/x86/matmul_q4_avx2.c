@@ -18,31 +18,31 @@ TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, 
     const int mt = t->mt, n_blk = t->n_cols / BLOCK_Q;
     const uint8_t *w[TILE_MAX_PANEL];
     __m256 acc[TILE_MAX_TOK][TILE_MAX_PANEL];
-    UNROLL for (int r = 0; r < R; r++)
+    EACH(r, R)
         w[r] = t->w[r];
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             acc[m][r] = _mm256_setzero_ps();
 
     for (int b = 0; b < n_blk; b++, a += mt) {
         __m256i s[TILE_MAX_TOK][TILE_MAX_PANEL], isum[TILE_MAX_TOK][TILE_MAX_PANEL], h[TILE_MAX_PANEL];
-        UNROLL for (int r = 0; r < R; r++)
+        EACH(r, R)
             tile_prefetch(w[r], block);
         if (five)
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 h[r] = TILE_LOAD(w[r] + 128);
-        UNROLL for (int half = 0; half < 2; half++) { /* 0: low nibbles, groups 0..3; 1: high, groups 4..7 */
-            UNROLL for (int v = 0; v < 4; v++) {
+        EACH(half, 2) { /* 0: low nibbles, groups 0..3; 1: high, groups 4..7 */
+            EACH(v, 4) {
                 __m256i q[TILE_MAX_PANEL];
-                UNROLL for (int r = 0; r < R; r++) {
+                EACH(r, R) {
                     const __m256i n = TILE_LOAD(w[r] + 32 * v);
                     q[r] = _mm256_and_si256(half ? _mm256_srli_epi16(n, 4) : n, nibble);
                     if (five)
                         q[r] = _mm256_or_si256(q[r], tile_bits(h[r], 4 * half + v, _mm256_set1_epi8(16)));
                 }
-                UNROLL for (int m = 0; m < MT; m++) {
+                EACH(m, MT) {
                     const __m256i x = tile_quad(a[m].q + 16 * half + 4 * v);
-                    UNROLL for (int r = 0; r < R; r++) {
+                    EACH(r, R) {
                         const __m256i p = _mm256_maddubs_epi16(q[r], x);
                         if (v == 0 && half == 0 && !has_min)
                             s[m][r] = _mm256_add_epi16(tile_quad(type == GGML_Q4_0 ? a[m].off8 : a[m].off16), p);
@@ -55,28 +55,29 @@ TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, 
                 }
             }
             if (type == GGML_Q5_1 && half == 0)
-                UNROLL for (int m = 0; m < MT; m++)
-                    UNROLL for (int r = 0; r < R; r++)
+                EACH(m, MT)
+                    EACH(r, R)
                         isum[m][r] = _mm256_madd_epi16(s[m][r], ones);
         }
-        UNROLL for (int r = 0; r < R; r++) {
+        EACH(r, R) {
             const __m256 d = TILE_HALVES(w[r] + scales_at);
-            UNROLL for (int m = 0; m < MT; m++) {
+            EACH(m, MT) {
                 __m256i sum = _mm256_madd_epi16(s[m][r], ones);
                 if (type == GGML_Q5_1)
                     sum = _mm256_add_epi32(sum, isum[m][r]);
-                acc[m][r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(a[m].d)), acc[m][r]);
+                acc[m][r] =
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(a[m].d)), acc[m][r]);
             }
             if (has_min) {
                 const __m256 min = TILE_HALVES(w[r] + scales_at + 16);
-                UNROLL for (int m = 0; m < MT; m++)
+                EACH(m, MT)
                     acc[m][r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a[m].ds), acc[m][r]);
             }
             w[r] += block;
         }
     }
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             tile_store(t, m, r, acc[m][r]);
 }
 

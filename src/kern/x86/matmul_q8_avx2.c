@@ -11,39 +11,39 @@ TILE_INLINE void tile_q8(const struct tile_args *t, const int MT, const int R)
     const int mt = t->mt, n_blk = t->n_cols / BLOCK_Q;
     const uint8_t *w[TILE_MAX_PANEL];
     __m256 acc[TILE_MAX_TOK][TILE_MAX_PANEL];
-    UNROLL for (int r = 0; r < R; r++)
+    EACH(r, R)
         w[r] = t->w[r];
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             acc[m][r] = _mm256_setzero_ps();
 
     for (int b = 0; b < n_blk; b++, a += mt, x += mt) {
         __m256i s[TILE_MAX_TOK][TILE_MAX_PANEL];
-        UNROLL for (int r = 0; r < R; r++)
+        EACH(r, R)
             tile_prefetch(w[r], block);
-        UNROLL for (int p = 0; p < 16; p++) {
+        EACH(p, 16) {
             __m256i q[TILE_MAX_PANEL];
-            UNROLL for (int r = 0; r < R; r++)
+            EACH(r, R)
                 q[r] = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(w[r] + 16 * p)));
-            UNROLL for (int m = 0; m < MT; m++) {
+            EACH(m, MT) {
                 const __m256i pair = tile_quad(x[m].q + 2 * p);
-                UNROLL for (int r = 0; r < R; r++) {
+                EACH(r, R) {
                     const __m256i y = _mm256_madd_epi16(q[r], pair);
                     s[m][r] = p == 0 ? y : _mm256_add_epi32(s[m][r], y);
                     PIN(s[m][r]);
                 }
             }
         }
-        UNROLL for (int r = 0; r < R; r++) {
+        EACH(r, R) {
             const __m256 d = TILE_HALVES(w[r] + 256);
-            UNROLL for (int m = 0; m < MT; m++)
-                acc[m][r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s[m][r]), _mm256_mul_ps(d, _mm256_set1_ps(a[m].d)),
-                                            acc[m][r]);
+            EACH(m, MT)
+                acc[m][r] =
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(s[m][r]), _mm256_mul_ps(d, _mm256_set1_ps(a[m].d)), acc[m][r]);
             w[r] += block;
         }
     }
-    UNROLL for (int m = 0; m < MT; m++)
-        UNROLL for (int r = 0; r < R; r++)
+    EACH(m, MT)
+        EACH(r, R)
             tile_store(t, m, r, acc[m][r]);
 }
 

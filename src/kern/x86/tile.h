@@ -15,6 +15,8 @@ enum { TILE_PREFETCH = 2048 }; /* bytes ahead in each panel; 512 to 4096 measure
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+/* A loop over a constant count, written out by the compiler, so that arrays of vectors are registers. */
+#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
 /* WHY: integer adds are associative to the compiler: it would hoist all products, then spill them. */
 #define PIN(v) __asm__("" : "+x"(v))
 
@@ -58,7 +60,7 @@ TILE_INLINE void tile_store(const struct tile_args *t, int m, int r, __m256 v)
     {                                                                                                                  \
         body(t, m, r);                                                                                                 \
     }
-#define TILE_INSTANCES(name, body, five_two, six_two)                                                                   \
+#define TILE_INSTANCES(name, body, five_two, six_two)                                                                  \
     TILE_ONE(name, body, 1, 1)                                                                                         \
     TILE_ONE(name, body, 2, 1)                                                                                         \
     TILE_ONE(name, body, 3, 1)                                                                                         \
@@ -73,10 +75,14 @@ TILE_INLINE void tile_store(const struct tile_args *t, int m, int r, __m256 v)
     TILE_ONE(name, body, 4, 2)                                                                                         \
     TILE_ONE(name, body, 1, 4)                                                                                         \
     TILE_ONE(name, body, 2, 4)                                                                                         \
-    tile_table name = {{name##_1_1, name##_1_2, name##_1_4}, {name##_2_1, name##_2_2, name##_2_4},                     \
-                       {name##_3_1, name##_3_2, NULL},       {name##_4_1, name##_4_2, NULL},                           \
-                       {name##_5_1, five_two, NULL},         {name##_6_1, six_two, NULL},                              \
-                       {name##_7_1, NULL, NULL},             {name##_8_1, NULL, NULL}};
+    tile_table name = {{name##_1_1, name##_1_2, name##_1_4},                                                           \
+                       {name##_2_1, name##_2_2, name##_2_4},                                                           \
+                       {name##_3_1, name##_3_2, NULL},                                                                 \
+                       {name##_4_1, name##_4_2, NULL},                                                                 \
+                       {name##_5_1, five_two, NULL},                                                                   \
+                       {name##_6_1, six_two, NULL},                                                                    \
+                       {name##_7_1, NULL, NULL},                                                                       \
+                       {name##_8_1, NULL, NULL}};
 #define TILE_TABLE(name, body) TILE_INSTANCES(name, body, NULL, NULL)
 /* OPT: a float fma waits for its accumulator 4 cycles, two start per cycle: 12 chains keep busy what 8 just miss. */
 #define TILE_TABLE_FLOAT(name, body)                                                                                   \

@@ -104,7 +104,11 @@ int template_render(const struct chat_template *t, const struct template_args *a
     const size_t longest = longest_text(a, &total);
     struct sbuf text = {0};
     struct scope root = {0};
-    struct run r = {.err = err, .line = 1, .scope = &root, .out = &text, .now = a->now,
+    struct run r = {.err = err,
+                    .line = 1,
+                    .scope = &root,
+                    .out = &text,
+                    .now = a->now,
                     .budget = TMPL_BASE_COST + (uint64_t)TMPL_BYTE_COST * total,
                     .max_out = TMPL_MAX_OUT + TMPL_BYTE_OUT * total};
     *out = (struct template_out){0};

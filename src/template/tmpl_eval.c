@@ -340,7 +340,7 @@ static struct value select_items(struct run *r, const struct node *n, struct val
     return v_list(keep, n_keep);
 }
 
-static void exec_for(struct run *r, const struct node *n)
+static enum flow exec_for(struct run *r, const struct node *n)
 {
     struct scope *const outer = r->scope;
     struct value all = eval(r, n->b);
@@ -349,19 +349,22 @@ static void exec_for(struct run *r, const struct node *n)
         all = select_items(r, n, all);
     struct vloop *loop = tmpl_take(r, sizeof *loop);
     if (!loop)
-        return;
+        return FLOW_NEXT;
     *loop = (struct vloop){.v = all.list.v, .n = all.list.n};
     enum flow f = FLOW_NEXT;
+    bool finished = false;
     for (; loop->at < loop->n && f != FLOW_BREAK && r->rc == OTR_OK; loop->at++) {
         if (!(r->scope = open_scope(r, outer)))
             break;
         tmpl_define(r, TSTR("loop"), (struct value){.kind = V_LOOP, .loop = loop});
         assign(r, n->a, all.list.v[loop->at]);
         f = tmpl_exec(r, n->body);
+        finished = finished || f == FLOW_NEXT;
     }
-    if (all.list.n == 0 && (r->scope = open_scope(r, outer)))
-        tmpl_exec(r, n->list);
+    /* Jinja's else: where no body has run to its end, be it for want of items or by break and continue */
+    f = !finished && (r->scope = open_scope(r, outer)) ? tmpl_exec(r, n->list) : FLOW_NEXT;
     r->scope = outer;
+    return f; /* a break in the else is one of the loop around this one */
 }
 
 /* Runs a body in its own scope; what it writes, through the filters (may be NULL), is the value. */
@@ -426,8 +429,7 @@ static enum flow exec_one(struct run *r, const struct node *n)
     case N_IF:
         return exec_if(r, n);
     case N_FOR:
-        exec_for(r, n);
-        break;
+        return exec_for(r, n);
     case N_SET:
         assign(r, n->a, eval(r, n->b));
         break;

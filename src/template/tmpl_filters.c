@@ -52,13 +52,15 @@ static struct value f_capitalize(struct run *r, struct value self, const struct 
 
 static struct value f_replace(struct run *r, struct value self, const struct args *a)
 {
-    return v_str(text_replace(r, tmpl_str(r, self), tmpl_str(r, a->v[0]), tmpl_str(r, a->v[1]),
-                              tmpl_int_arg(r, a->v[2], -1)));
+    return v_str(
+        text_replace(r, tmpl_str(r, self), tmpl_str(r, a->v[0]), tmpl_str(r, a->v[1]), tmpl_int_arg(r, a->v[2], -1)));
 }
 
 static struct value f_indent(struct run *r, struct value self, const struct args *a)
 {
-    struct tstr s = tmpl_str(r, self), pad = TSTR("");
+    struct tstr pad = TSTR("");
+    if (self.kind != V_STR)
+        return TMPL_FAIL(r, FORMAT, "indent needs a string, not %s", tmpl_type(self));
     if (a->v[0].kind == V_STR) {
         pad = a->v[0].s;
     } else {
@@ -69,7 +71,7 @@ static struct value f_indent(struct run *r, struct value self, const struct args
     }
     const bool first = tmpl_truth(a->v[1]), blank = tmpl_truth(a->v[2]);
     struct sbuf with_end = {0}, out = {0};
-    sbuf_put(r, &with_end, s);
+    sbuf_put(r, &with_end, self.s);
     sbuf_text(r, &with_end, "\n"); /* as Jinja does: a text that ends in a newline keeps it */
     const struct value lines = text_lines(r, sbuf_str(&with_end), false);
     for (size_t i = 0; i < lines.list.n && r->rc == OTR_OK; i++) {
@@ -111,8 +113,10 @@ static struct value f_tojson(struct run *r, struct value self, const struct args
         indent = sbuf_str(&pad);
     }
     const bool lines = a->v[1].kind != V_ABSENT && a->v[1].kind != V_NONE;
-    struct json_style st = {.indent = lines ? &indent : NULL, .ascii = tmpl_truth(a->v[0]),
-                            .item_sep = lines ? TSTR(",") : TSTR(", "), .key_sep = TSTR(": "),
+    struct json_style st = {.indent = lines ? &indent : NULL,
+                            .ascii = tmpl_truth(a->v[0]),
+                            .item_sep = lines ? TSTR(",") : TSTR(", "),
+                            .key_sep = TSTR(": "),
                             .sort_keys = tmpl_truth(a->v[3])};
     const struct value sep = a->v[2];
     if (v_is_list(sep) && sep.list.n == 2) {
@@ -254,10 +258,17 @@ static struct value named(const struct args *a, struct tstr name) /* V_ABSENT: n
     return (struct value){.kind = V_ABSENT};
 }
 
+/* WHY: Jinja's lazy filters look at nothing that is false, be it iterable or not. */
+static struct value iter_lazily(struct run *r, struct value self)
+{
+    return tmpl_truth(self) ? tmpl_iter(r, self) : v_list(NULL, 0);
+}
+
 /* map(attribute='x', default=...) or map('filter', its arguments) */
 static struct value f_map(struct run *r, struct value self, const struct args *a)
 {
-    const struct value all = tmpl_iter(r, self), path = named(a, TSTR("attribute")), other = named(a, TSTR("default"));
+    const struct value all = iter_lazily(r, self), path = named(a, TSTR("attribute")),
+                       other = named(a, TSTR("default"));
     const struct builtin *f = NULL;
     if (a->n > 0) {
         const struct tstr name = tmpl_str_arg(r, a->v[0], TSTR("none"));
@@ -282,7 +293,7 @@ static struct value f_map(struct run *r, struct value self, const struct args *a
 /* The items for which a test (none: truth) holds, of the item or of its attribute. */
 static struct value pick(struct run *r, struct value self, const struct args *a, bool want, bool attr)
 {
-    const struct value all = tmpl_iter(r, self);
+    const struct value all = iter_lazily(r, self);
     const size_t off = attr ? 1 : 0;
     const struct builtin *f = NULL;
     if (a->n < off)

@@ -350,10 +350,11 @@ static void lex_operator(struct lexer *lx, struct token *t)
         char text[3];
         enum tok kind;
     } ops[] = {/* longer ones first */
-               {"**", T_POW}, {"//", T_FLOORDIV}, {"==", T_EQ}, {"!=", T_NE}, {">=", T_GE}, {"<=", T_LE},
-               {"+", T_ADD}, {"-", T_SUB}, {"/", T_DIV}, {"*", T_MUL}, {"%", T_MOD}, {"~", T_TILDE}, {"[", T_LBRACKET},
-               {"]", T_RBRACKET}, {"(", T_LPAREN}, {")", T_RPAREN}, {"{", T_LBRACE}, {"}", T_RBRACE}, {">", T_GT},
-               {"<", T_LT}, {"=", T_ASSIGN}, {".", T_DOT}, {":", T_COLON}, {"|", T_PIPE}, {",", T_COMMA},
+               {"**", T_POW},     {"//", T_FLOORDIV}, {"==", T_EQ},      {"!=", T_NE},      {">=", T_GE},
+               {"<=", T_LE},      {"+", T_ADD},       {"-", T_SUB},      {"/", T_DIV},      {"*", T_MUL},
+               {"%", T_MOD},      {"~", T_TILDE},     {"[", T_LBRACKET}, {"]", T_RBRACKET}, {"(", T_LPAREN},
+               {")", T_RPAREN},   {"{", T_LBRACE},    {"}", T_RBRACE},   {">", T_GT},       {"<", T_LT},
+               {"=", T_ASSIGN},   {".", T_DOT},       {":", T_COLON},    {"|", T_PIPE},     {",", T_COMMA},
                {";", T_SEMICOLON}};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (looking_at(lx, ops[i].text)) {

@@ -1,6 +1,6 @@
-/* Owns the tables of methods (x.name(...)) and globals (name(...)). In: the object and the bound arguments. Out: a value.
- * To add one: its function, its line in the table. Methods that change their object are left out, as in Jinja's
- * immutable sandbox. Read next: tmpl_text.c. */
+/* Owns the tables of methods (x.name(...)) and globals (name(...)).
+ * In: the object and the bound arguments. Out: a value. To add one: its function, its line in the table. Methods that
+ * change their object are left out, as in Jinja's immutable sandbox. Read next: tmpl_text.c. */
 #include "template/tmpl_priv.h"
 
 #include <locale.h>

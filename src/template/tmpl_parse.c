@@ -28,8 +28,8 @@ static void next(struct parser *p)
 /* Says what stands here and what was expected. */
 static struct node *unexpected(struct parser *p, const char *wanted)
 {
-    static const char *const names[] = {[T_EOF] = "the end of the template", [T_DATA] = "text", [T_VAR_END] = "'}}'",
-                                        [T_BLOCK_END] = "'%}'"};
+    static const char *const names[] = {
+        [T_EOF] = "the end of the template", [T_DATA] = "text", [T_VAR_END] = "'}}'", [T_BLOCK_END] = "'%}'"};
     const struct token *t = &p->cur;
     p->r->line = t->line;
     if (t->kind == T_NAME || t->kind == T_STRING)
@@ -158,9 +158,12 @@ static struct node *parse_name(struct parser *p)
     static const struct {
         const char *name;
         struct value v;
-    } constants[] = {{"true", {.kind = V_BOOL, .b = true}},   {"True", {.kind = V_BOOL, .b = true}},
-                     {"false", {.kind = V_BOOL, .b = false}}, {"False", {.kind = V_BOOL, .b = false}},
-                     {"none", {.kind = V_NONE}},              {"None", {.kind = V_NONE}}};
+    } constants[] = {{"true", {.kind = V_BOOL, .b = true}},
+                     {"True", {.kind = V_BOOL, .b = true}},
+                     {"false", {.kind = V_BOOL, .b = false}},
+                     {"False", {.kind = V_BOOL, .b = false}},
+                     {"none", {.kind = V_NONE}},
+                     {"None", {.kind = V_NONE}}};
     const struct token t = p->cur;
     next(p);
     struct node *n = make_named(p, N_NAME, t.line, t.v.s, NULL);
@@ -701,9 +704,15 @@ static struct node *parse_statement(struct parser *p)
     static const struct {
         const char *word;
         struct node *(*parse)(struct parser *p, int line);
-    } statements[] = {{"if", parse_if}, {"for", parse_for}, {"set", parse_set}, {"macro", parse_macro},
-                      {"with", parse_with}, {"filter", parse_filter_block}, {"generation", parse_generation},
-                      {"break", parse_break}, {"continue", parse_continue}};
+    } statements[] = {{"if", parse_if},
+                      {"for", parse_for},
+                      {"set", parse_set},
+                      {"macro", parse_macro},
+                      {"with", parse_with},
+                      {"filter", parse_filter_block},
+                      {"generation", parse_generation},
+                      {"break", parse_break},
+                      {"continue", parse_continue}};
     const struct token t = p->cur;
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (at_name(&t, statements[i].word)) {

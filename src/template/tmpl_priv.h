@@ -9,7 +9,7 @@
  *
  * Errors are sticky: the first failure is kept in run.rc, everything after it yields nothing and spends nothing, and
  * every loop over untrusted things asks run.rc or spends budget. So a function may use the result of a failed one.
- * INV: each byte copied, searched or kept and each node visited costs budget; each recursion goes through tmpl_enter. */
+ * INV: what is copied, searched, kept or visited costs budget; each recursion goes through tmpl_enter. */
 #ifndef OTR_TEMPLATE_TMPL_PRIV_H
 #define OTR_TEMPLATE_TMPL_PRIV_H
 
@@ -20,17 +20,17 @@
 
 enum {
     TMPL_MAX_SOURCE = 256 << 10, /* bytes of a template; real ones have up to 30 KB */
-    TMPL_MAX_DEPTH = 200,        /* nested expressions, blocks and macro calls: bounds the C stack */
+    TMPL_MAX_DEPTH = 200,        /* nested expressions, blocks and macro calls: at most 256 KB of C stack */
     TMPL_MAX_RANGE = 100000,     /* items of range(), as in Jinja's sandbox */
     TMPL_MAX_PARAMS = 6,         /* parameters of a builtin */
     TMPL_NODE_COST = 8,          /* units of budget per node; a byte costs one */
     TMPL_BASE_COST = 1 << 26,    /* budget of any run */
     TMPL_BYTE_COST = 64,         /* and more for each byte of the messages */
-    TMPL_MAX_OUT = 16 << 20,     /* bytes of the longest string of any run */
+    TMPL_MAX_OUT = 4 << 20,      /* bytes of the longest string of any run */
     TMPL_BYTE_OUT = 8,           /* and more for each byte of the messages */
 };
 
-/* ---- strings ------------------------------------------------------------------------------------------------------ */
+/* ---- strings ---- */
 
 struct tstr {
     const char *p;
@@ -55,12 +55,14 @@ struct sbuf { /* a string being built; {0} is empty */
     size_t n, cap;
 };
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
+/* clang-format off */
 enum vkind {
     V_ABSENT, /* an argument that was not given; never seen by templates */
     V_UNDEF, V_NONE, V_BOOL, V_INT, V_FLOAT, V_STR, V_LIST, V_TUPLE, V_DICT, V_NAMESPACE, V_LOOP, V_MACRO, V_BUILTIN
 };
+/* clang-format on */
 
 struct value {
     enum vkind kind;
@@ -72,7 +74,7 @@ struct value {
         struct {
             const struct value *v; /* never written once it is a value: slices share it */
             size_t n;
-        } list; /* V_LIST, V_TUPLE */
+        } list;             /* V_LIST, V_TUPLE */
         struct vdict *dict; /* V_DICT (never written once it is a value), V_NAMESPACE */
         struct vloop *loop;
         const struct macro *macro;
@@ -129,8 +131,9 @@ static inline bool v_is_list(struct value v)
     return v.kind == V_LIST || v.kind == V_TUPLE;
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
+/* clang-format off */
 /* What the fields of a node hold; lists are linked by next. ("name" is in v.s) */
 enum nkind {
     /* statements           v      a            b            c        list            body */
@@ -166,6 +169,7 @@ enum nkind {
     N_LIST, N_TUPLE, N_DICT /*                                        elements (N_DICT: key, value, key, ...) */
     /* * NULL: what the filter block has captured */
 };
+/* clang-format on */
 
 struct node {
     enum nkind kind;
@@ -174,19 +178,21 @@ struct node {
     struct node *a, *b, *c, *list, *body, *next;
 };
 
+/* clang-format off */
 enum tok {
     T_EOF, T_DATA, T_VAR_BEGIN, T_VAR_END, T_BLOCK_BEGIN, T_BLOCK_END, T_NAME, T_STRING, T_NUMBER,
     T_ADD, T_SUB, T_DIV, T_FLOORDIV, T_MUL, T_MOD, T_POW, T_TILDE, T_LBRACKET, T_RBRACKET, T_LPAREN, T_RPAREN,
     T_LBRACE, T_RBRACE, T_EQ, T_NE, T_GT, T_GE, T_LT, T_LE, T_ASSIGN, T_DOT, T_COLON, T_PIPE, T_COMMA, T_SEMICOLON,
     T_IN, T_NOT_IN /* made by the parser */
 };
+/* clang-format on */
 struct token {
     enum tok kind;
     int line;
     struct value v; /* T_DATA, T_NAME, T_STRING: .s; T_NUMBER: the number */
 };
 
-/* ---- a run: one parse or one render ------------------------------------------------------------------------------- */
+/* ---- a run: one parse or one render ---- */
 
 struct tmem { /* memory that is freed all at once; {0} is empty */
     struct tmem_block *top;
@@ -240,7 +246,7 @@ void sbuf_put(struct run *r, struct sbuf *b, struct tstr s);
 void sbuf_text(struct run *r, struct sbuf *b, const char *text); /* our own words */
 struct tstr sbuf_str(const struct sbuf *b);
 
-/* ---- lexer, parser, evaluator ------------------------------------------------------------------------------------- */
+/* ---- lexer, parser, evaluator ---- */
 
 struct lexer {
     struct run *r;
@@ -259,7 +265,7 @@ enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
 enum flow tmpl_exec(struct run *r, const struct node *list);
 void tmpl_define(struct run *r, struct tstr name, struct value v); /* in the innermost scope */
 
-/* ---- builtins ----------------------------------------------------------------------------------------------------- */
+/* ---- builtins ---- */
 
 struct kwarg {
     struct tstr name;
@@ -287,7 +293,7 @@ const struct builtin *tmpl_find_method(enum vkind self, struct tstr name);
 const struct builtin *tmpl_find_global(struct tstr name);
 const struct builtin *tmpl_find(const struct builtin *table, size_t n, enum vkind self, struct tstr name);
 
-/* ---- values, as Python has them (tmpl_value.c) -------------------------------------------------------------------- */
+/* ---- values, as Python has them (tmpl_value.c) ---- */
 
 const char *tmpl_type(struct value v); /* "str", "dict", ... */
 bool tmpl_truth(struct value v);
@@ -295,7 +301,7 @@ bool tmpl_equal(struct run *r, struct value a, struct value b);
 bool tmpl_compare(struct run *r, enum tok op, struct value a, struct value b); /* T_EQ ... T_NOT_IN */
 struct value tmpl_binary(struct run *r, enum tok op, struct value a, struct value b);
 struct value tmpl_negate(struct run *r, struct value v);
-struct tstr tmpl_str(struct run *r, struct value v);                  /* str(v) */
+struct tstr tmpl_str(struct run *r, struct value v);                       /* str(v) */
 void tmpl_write(struct run *r, struct sbuf *b, struct value v, bool repr); /* str(v) or repr(v) */
 void tmpl_write_float(struct run *r, struct sbuf *b, double f);
 struct value tmpl_iter(struct run *r, struct value v); /* a list of what a for loop would see */
@@ -303,29 +309,29 @@ struct value tmpl_attr(struct run *r, struct value v, struct tstr name);
 struct value tmpl_item(struct run *r, struct value v, struct value key);
 struct value tmpl_slice(struct run *r, struct value v, const struct value bound[3]);
 struct value tmpl_length(struct run *r, struct value v);
-bool tmpl_as_int(struct value v, int64_t *i); /* an int or a bool */
+bool tmpl_as_int(struct value v, int64_t *i);                        /* an int or a bool */
 int64_t tmpl_int_arg(struct run *r, struct value v, int64_t absent); /* V_ABSENT and none: absent */
 struct tstr tmpl_str_arg(struct run *r, struct value v, struct tstr absent);
 
 struct vdict *tmpl_dict(struct run *r);
 void tmpl_dict_put(struct run *r, struct vdict *d, struct value k, struct value v);
-const struct value *tmpl_dict_get(struct run *r, const struct vdict *d, struct value k); /* NULL: no such key */
+const struct value *tmpl_dict_get(struct run *r, const struct vdict *d, struct value k);   /* NULL: no such key */
 struct value tmpl_dict_list(struct run *r, const struct vdict *d, bool keys, bool values); /* both: (key, value) */
 
-/* ---- strings, as Python has them (tmpl_text.c) -------------------------------------------------------------------- */
+/* ---- strings, as Python has them (tmpl_text.c) ---- */
 
-int32_t text_next(const char *p, size_t n, size_t *len); /* code point at p; -1: not UTF-8, *len 1 */
-bool text_is_space(int32_t cp);                          /* str.isspace */
-size_t text_put(char buf[4], uint32_t cp);               /* UTF-8; returns its length */
-size_t text_space_end(const char *p, size_t n);          /* bytes of white space at the start */
-size_t text_space_start(const char *p, size_t n);        /* where the white space at the end begins */
-size_t text_length(struct run *r, struct tstr s);        /* code points */
+int32_t text_next(const char *p, size_t n, size_t *len);                  /* code point at p; -1: not UTF-8, *len 1 */
+bool text_is_space(int32_t cp);                                           /* str.isspace */
+size_t text_put(char buf[4], uint32_t cp);                                /* UTF-8; returns its length */
+size_t text_space_end(const char *p, size_t n);                           /* bytes of white space at the start */
+size_t text_space_start(const char *p, size_t n);                         /* where the white space at the end begins */
+size_t text_length(struct run *r, struct tstr s);                         /* code points */
 struct tstr text_cut(struct run *r, struct tstr s, size_t lo, size_t hi); /* characters [lo, hi) */
 enum { STRIP_LEFT = 1, STRIP_RIGHT = 2 };
 struct tstr text_strip(struct run *r, struct tstr s, const struct tstr *chars, int sides); /* chars NULL: white space */
 enum text_case { TEXT_UPPER, TEXT_LOWER, TEXT_TITLE, TEXT_CAPITALIZE, TEXT_TITLE_FILTER };
 struct tstr text_case(struct run *r, struct tstr s, enum text_case how);
-bool text_has_case(struct run *r, struct tstr s, bool upper); /* str.isupper, str.islower */
+bool text_has_case(struct run *r, struct tstr s, bool upper);                  /* str.isupper, str.islower */
 size_t text_find(struct run *r, struct tstr s, struct tstr what, size_t from); /* byte offset, SIZE_MAX: none */
 struct tstr text_replace(struct run *r, struct tstr s, struct tstr what, struct tstr with, int64_t most); /* <0: all */
 struct value text_split(struct run *r, struct tstr s, const struct tstr *sep, int64_t most); /* sep NULL: white space */

@@ -1,7 +1,8 @@
-/* Owns what templates do with strings, as Python's str does it: by code point, white space and case as Unicode has them.
+/* Owns what templates do with strings, as Python's str does it: by code point, with Unicode's white space and case.
  * In: strings with their origin per byte. Out: the same; a byte keeps its origin through every function here.
  * Bytes that are not UTF-8 count as one character each and stay as they are. Upper and lower case are Unicode's
- * one-to-one mappings (utf8proc): of the letters that become several, only "ss" is. Read next: tmpl_value.c. */
+ * one-to-one mappings (utf8proc): of the letters that become several, only the sharp s does. Read next: tmpl_value.c.
+ */
 #include "template/tmpl_priv.h"
 
 #include <locale.h>
@@ -27,7 +28,8 @@ size_t text_put(char buf[4], uint32_t cp)
 bool text_is_space(int32_t cp)
 {
     return (cp >= 9 && cp <= 13) || (cp >= 0x1c && cp <= 0x20) || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
-           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
+           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f ||
+           cp == 0x3000;
 }
 
 /* The character that ends at n > 0; *at: where it begins. */
@@ -306,7 +308,7 @@ struct tstr text_case(struct run *r, struct tstr s, enum text_case how)
         if (cp == 0xdf && up) {
             c.p = how == TEXT_UPPER || how == TEXT_TITLE_FILTER ? "SS" : "Ss";
         } else if (cp >= 0) {
-            const int32_t to = !up ? utf8proc_tolower(cp)
+            const int32_t to = !up                                             ? utf8proc_tolower(cp)
                                : how == TEXT_UPPER || how == TEXT_TITLE_FILTER ? utf8proc_toupper(cp)
                                                                                : utf8proc_totitle(cp);
             if (s.lit)

@@ -1,4 +1,4 @@
-/* Owns what templates do with values, as Python does it: truth, equality, order, arithmetic, str() and repr(), indexing.
+/* Owns what templates do with values, as Python does it: truth, order, arithmetic, str() and repr(), indexing.
  * In: values. Out: values, or a sticky error. Read next: tmpl_filters.c.
  * Integers have 64 bits: a result that needs more is an error, never a wrong number. */
 #include "template/tmpl_priv.h"
@@ -12,8 +12,8 @@
 
 const char *tmpl_type(struct value v)
 {
-    static const char *const names[] = {"nothing", "undefined", "none", "bool", "int", "float", "str", "list",
-                                        "tuple", "dict", "namespace", "loop", "macro", "function"};
+    static const char *const names[] = {"nothing", "undefined", "none", "bool",      "int",  "float", "str",
+                                        "list",    "tuple",     "dict", "namespace", "loop", "macro", "function"};
     return names[v.kind];
 }
 
@@ -167,10 +167,15 @@ static struct value float_math(struct run *r, enum tok op, double a, double b)
         return TMPL_FAIL(r, FORMAT, "division by zero");
     if (op == T_DIV)
         return v_float(a / b);
-    double mod = fmod(a, b);
-    if (mod != 0.0 && (mod < 0) != (b < 0))
+    /* as CPython's float_divmod: the remainder has the divisor's sign, zeros too */
+    double mod = fmod(a, b), div = (a - mod) / b;
+    if (mod != 0.0 && (mod < 0) != (b < 0)) {
         mod += b;
-    return v_float(op == T_MOD ? mod : floor((a - mod) / b + 0.5));
+        div -= 1.0;
+    } else if (mod == 0.0) {
+        mod = copysign(0.0, b);
+    }
+    return v_float(op == T_MOD ? mod : div != 0.0 ? floor(div + 0.5) : copysign(0.0, a / b));
 }
 
 static struct value repeat(struct run *r, struct value v, int64_t times)
@@ -207,8 +212,8 @@ static struct value add(struct run *r, struct value a, struct value b)
 
 struct value tmpl_binary(struct run *r, enum tok op, struct value a, struct value b)
 {
-    static const char *const signs[] = {[T_ADD] = "+", [T_SUB] = "-", [T_DIV] = "/", [T_FLOORDIV] = "//",
-                                        [T_MUL] = "*", [T_MOD] = "%", [T_POW] = "**"};
+    static const char *const signs[] = {
+        [T_ADD] = "+", [T_SUB] = "-", [T_DIV] = "/", [T_FLOORDIV] = "//", [T_MUL] = "*", [T_MOD] = "%", [T_POW] = "**"};
     int64_t x, y;
     if (a.kind == V_UNDEF || b.kind == V_UNDEF)
         return undefined_used(r, a.kind == V_UNDEF ? a : b);

@@ -152,11 +152,12 @@ int special_find(const struct tokenizer *t, const char *text, size_t n, bool par
     int rc = OTR_OK;
     h->n = 0;
     *out = (struct cuts){0};
-    for (size_t i = n; i-- > 0 && rc == OTR_OK;) {
-        open = lit && lit[i] ? 0 : open + 1;
-        const uint32_t node = longest(t, text + i, n - i, parse, open, &h->steps);
+    for (size_t i = n; i > 0 && rc == OTR_OK; i--) {
+        const size_t at = i - 1;
+        open = lit && lit[at] ? 0 : open + 1;
+        const uint32_t node = longest(t, text + at, n - at, parse, open, &h->steps);
         if (node != 0)
-            rc = bid(t, h, i, node, open);
+            rc = bid(t, h, at, node, open);
     }
     if (rc == OTR_OK && h->n > 0) {
         out->v = malloc(h->n * sizeof *out->v); /* each place wins once at most */

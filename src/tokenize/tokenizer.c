@@ -159,9 +159,10 @@ static int encode_bpe(struct enc *e, const char *text, size_t n)
     return rc;
 }
 
-static int encode_spm(struct enc *e, const char *text, size_t n, bool prefix)
+/* prefix: 0 or 1 spaces to put in front. */
+static int encode_spm(struct enc *e, const char *text, size_t n, size_t prefix)
 {
-    size_t need = n + (prefix ? 3 : 0), k = 0;
+    size_t need = n + 3 * prefix, k = 0;
     for (size_t i = 0; i < n; i++)
         need += text[i] == ' ' ? 2 : 0;
     if (need > e->cap_buf) {
@@ -171,12 +172,12 @@ static int encode_spm(struct enc *e, const char *text, size_t n, bool prefix)
         e->buf = buf;
         e->cap_buf = need;
     }
-    for (size_t i = prefix ? SIZE_MAX : 0; i != n; i++) /* from -1: the space that the text does not have */
-        if (i == SIZE_MAX || text[i] == ' ') {
+    for (size_t i = 0; i < n + prefix; i++) /* with a prefix the first is a space that the text does not have */
+        if (i < prefix || text[i - prefix] == ' ') {
             memcpy(e->buf + k, "\xe2\x96\x81", 3);
             k += 3;
         } else {
-            e->buf[k++] = text[i];
+            e->buf[k++] = text[i - prefix];
         }
     return merge_text(e, e->buf, k);
 }

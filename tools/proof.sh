@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The slow proofs, one after the other: about an hour on two cores. Each ends in a line for PROOF.md; a failing one is
+# named at the end. usage: proof.sh [NAME ...]   names: gumbel tokenizer equality oracle
+# The oracle needs PyPI's torch, transformers, accelerate, gguf and sentencepiece, or its saved answers; PYTHON names the
+# interpreter that has them.
+set -uo pipefail
+models=${OUTRIDER_MODELS:-${HOME:-/root}/.cache/outrider}
+smollm2=$models/SmolLM2-135M-Instruct-Q4_1.gguf
+gemma3=$models/gemma-3-270m-Q4_K_M.gguf
+prompts=../shared/data/spec-bench/question.jsonl
+failed=0 passed=0
+
+echo "commit $(git rev-parse --short HEAD), $(date -u +%F), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+run() {
+    local name=$1
+    shift
+    echo "== $name: $*"
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        echo "== $name: FAILED"
+        failed=$((failed + 1))
+    fi
+}
+for what in "${@:-gumbel tokenizer equality oracle}"; do
+    for name in $what; do
+        case $name in
+        gumbel) run gumbel build/tests/proof_gumbel 2 ;; # every 4th of all 2^32 words
+        tokenizer) run tokenizer build/tests/proof_tokenizer "$smollm2" "$gemma3" ;;
+        equality)
+            run equality build/tests/proof_equality "$smollm2" "$prompts"
+            run equality build/tests/proof_equality "$gemma3" "$prompts"
+            ;;
+        oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
+        *)
+            echo "proof: error: no proof '$name' (gumbel tokenizer equality oracle)" >&2
+            exit 2
+            ;;
+        esac
+    done
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,7 +1,7 @@
 /* Exponential, tanh, SiLU and GELU of one float: own polynomial, the same bits at every level (kernels.md C.12).
  * The scalar text here is the truth; a vector level writes the same operations in the same order.
  *
- *   exp    at most 0.9 ulp; exp(0) is exactly 1; a result below 1.9e-38 (x < EXP_LO) is 0
+ *   exp    at most 0.9 ulp (all floats tried); exp(0) is exactly 1; a result below 1.9e-38 (x < EXP_LO) is 0
  *   tanh   at most 3 ulp; odd
  *   silu, gelu: the bound stands in tests/kern/test_ops.c
  * NaN stays NaN. Minus infinity in silu and gelu is NaN too: it is damage, and damage has to reach the logits.

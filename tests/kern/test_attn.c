@@ -1,7 +1,8 @@
 /* Attention chunks and their merge, of every level this CPU has: the bits of level c, and the right numbers.
  *
- * Checks count what is wrong, so that broken kernels can be shown to fail. A case is random: blocks, queries and visible
- * ranges; slots that nobody sees, and some that only some queries see, hold NaN. Buffers end at an unreadable page. */
+ * Checks count what is wrong, so that broken kernels can be shown to fail. A case is random: blocks, queries and
+ * visible ranges; slots that nobody sees, and some that only some queries see, hold NaN. Buffers end at an unreadable
+ * page. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,11 +61,22 @@ static void out_free(struct attn_out *o)
 static void run(const struct kernels *k, const struct attn_case *c, const struct attn_out *o, int q0, int n)
 {
     const struct attn_chunk a = {
-        .k = c->k, .v = c->v, .kv_type = c->type, .n_blk = c->n_blk, .d_head = c->d_head, .n_q = n,
-        .q = (const float *)c->q.p + (size_t)q0 * c->ld_q, .ld_q = c->ld_q, .lo = (const int *)c->lo.p + q0,
-        .hi = (const int *)c->hi.p + q0, .softcap = c->softcap, .score = (float *)o->score.p + q0 * ATTN_CHUNK,
-        .max = (float *)o->max.p + q0, .sum = (float *)o->sum.p + q0,
-        .acc = (float *)o->acc.p + (size_t)q0 * c->ld_acc, .ld_acc = c->ld_acc,
+        .k = c->k,
+        .v = c->v,
+        .kv_type = c->type,
+        .n_blk = c->n_blk,
+        .d_head = c->d_head,
+        .n_q = n,
+        .q = (const float *)c->q.p + (size_t)q0 * c->ld_q,
+        .ld_q = c->ld_q,
+        .lo = (const int *)c->lo.p + q0,
+        .hi = (const int *)c->hi.p + q0,
+        .softcap = c->softcap,
+        .score = (float *)o->score.p + q0 * ATTN_CHUNK,
+        .max = (float *)o->max.p + q0,
+        .sum = (float *)o->sum.p + q0,
+        .acc = (float *)o->acc.p + (size_t)q0 * c->ld_acc,
+        .ld_acc = c->ld_acc,
     };
     k->attn(&a);
 }
@@ -102,8 +114,10 @@ static int seen_by(const struct attn_case *c, int p)
 static struct attn_case case_make(struct test_rng *r, const struct kernels *k, int whole, int n_nan)
 {
     static const int heads[] = {64, 256, 8, 80, 96, 128, 64, 40};
-    struct attn_case c = {.type = rng_below(r, 3) ? KV_F16 : KV_F32, .n_blk = 1 + rng_below(r, MAX_BLK),
-                          .d_head = heads[rng_below(r, 8)], .n_q = 1 + rng_below(r, rng_below(r, 2) ? 7 : MAX_Q),
+    struct attn_case c = {.type = rng_below(r, 3) ? KV_F16 : KV_F32,
+                          .n_blk = 1 + rng_below(r, MAX_BLK),
+                          .d_head = heads[rng_below(r, 8)],
+                          .n_q = 1 + rng_below(r, rng_below(r, 2) ? 7 : MAX_Q),
                           .softcap = rng_below(r, 4) || whole ? 0.0f : 20.0f};
     const size_t dh = (size_t)c.d_head, blk_bytes = 8 * dh * (c.type == KV_F16 ? 2 : 4);
     const float spread = whole ? 0 : (float)(1 << rng_below(r, 4)); /* scores of unit size to sharp ones */
@@ -319,7 +333,8 @@ static long check_merge(const struct kernels *ref, const struct kernels *k, uint
     long bad = 0;
     for (int round = 0; round < 200; round++) {
         const int n_chunk = 1 + rng_below(&r, MAX_CHUNK);
-        struct guard max = guard_alloc((size_t)n_chunk * sizeof(float)), sum = guard_alloc((size_t)n_chunk * sizeof(float));
+        struct guard max = guard_alloc((size_t)n_chunk * sizeof(float)),
+                     sum = guard_alloc((size_t)n_chunk * sizeof(float));
         struct guard acc = guard_alloc((size_t)((n_chunk - 1) * LD + DH) * sizeof(float));
         struct guard got = guard_alloc(DH * sizeof(float)), want = guard_alloc(DH * sizeof(float));
         float *pm = max.p, *ps = sum.p, *pa = acc.p, *po = got.p;
@@ -336,7 +351,8 @@ static long check_merge(const struct kernels *ref, const struct kernels *k, uint
         ref->attn_merge(want.p, DH, n_chunk, pm, ps, pa, LD);
         k->attn_merge(po, DH, n_chunk, pm, ps, pa, LD);
         bad += differ(want.p, po, DH);
-        for (int d = 0; d < DH; d++) { /* weights: 2 u and the difference's rounding; two chains; quotient and product */
+        for (int d = 0; d < DH;
+             d++) { /* weights: 2 u and the difference's rounding; two chains; quotient and product */
             double v = 0.0, abs_v = 0.0, range = 0.0;
             for (int c = 0; c < n_chunk; c++) {
                 const double x = exp((double)pm[c] - top) * (double)pa[c * LD + d];
@@ -367,8 +383,8 @@ static void test_merge(void **state)
 }
 
 /* The two halves of a query's range, each as a chunk of its own, merge to the softmax of all. Either result is within
- * 2 (2 err + (range + 2 + n) u) of the truth, in units of the largest value, and the merge adds less than 2 (range + 5) u:
- * with n <= 256 and scores less than 90 apart, 1800 u. */
+ * 2 (2 err + (range + 2 + n) u) of the truth, in units of the largest value, and the merge adds less than 2 (range + 5)
+ * u: with n <= 256 and scores less than 90 apart, 1800 u. */
 static void test_split(void **state)
 {
     struct test_rng r = {.seed = SEED};
@@ -536,7 +552,7 @@ static void test_bench(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks), cmocka_unit_test(test_merge),  cmocka_unit_test(test_split),
+        cmocka_unit_test(test_chunks),  cmocka_unit_test(test_merge), cmocka_unit_test(test_split),
         cmocka_unit_test(test_planted), cmocka_unit_test(test_bench),
     };
     printf("seed %d\n", SEED);

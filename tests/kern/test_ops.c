@@ -22,7 +22,7 @@ enum { SEED = 20260414, N_FNS = 8 };
 
 static const char *const level_name[] = {"c", "avx2"};
 enum { N_LEVELS = sizeof level_name / sizeof *level_name };
-static const int sizes[] = {1,  2,  3,  5,  7,  8,  9,   11,  15,  16,  17,  23,  24,  25,  31,  32,   33,
+static const int sizes[] = {1,  2,  3,  5,  7,  8,  9,  11,  15,  16,  17,  23,  24,  25,  31,   32,   33,
                             39, 40, 41, 47, 63, 64, 65, 100, 127, 255, 257, 576, 577, 960, 1536, 2047, 4099};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
 
@@ -43,8 +43,8 @@ static long differ(const float *a, const float *b, int n)
 
 /* -- the same bits */
 
-static const char *const fn_name[N_FNS] = {"rms_norm", "rms_norm without weights", "add", "scale", "silu gate",
-                                           "gelu gate", "softcap", "exp"};
+static const char *const fn_name[N_FNS] = {
+    "rms_norm", "rms_norm without weights", "add", "scale", "silu gate", "gelu gate", "softcap", "exp"};
 
 /* Operation fn: x, y -> out. */
 static void run_fn(const struct kernels *k, int fn, float *out, const float *x, const float *y, int n)
@@ -107,29 +107,49 @@ static void test_same_bits(void **state)
                     fail_msg("%s at level %s differs from level c, seed %d", fn_name[fn], k.level, SEED);
 }
 
-/* Every 997th float, all signs, sizes, infinities and NaN: more than any row holds. */
+/* The floats of x, by every function of one float, at level k and at level ref: how many results differ. */
+static long check_floats(const struct kernels *ref, const struct kernels *k, const float *x, int n)
+{
+    long bad = 0;
+    struct guard one = guard_alloc((size_t)n * sizeof(float)), a = guard_alloc((size_t)n * sizeof(float));
+    struct guard b = guard_alloc((size_t)n * sizeof(float));
+    for (int i = 0; i < n; i++)
+        ((float *)one.p)[i] = 1.0f;
+    for (int fn = 4; fn < N_FNS; fn++) {
+        run_fn(ref, fn, a.p, x, one.p, n);
+        run_fn(k, fn, b.p, x, one.p, n);
+        bad += differ(a.p, b.p, n);
+    }
+    guard_free(&one);
+    guard_free(&a);
+    guard_free(&b);
+    return bad;
+}
+
+/* Every 997th float, all signs, sizes, infinities and NaN; and the neighbours of the places where a formula changes. */
 static void test_same_functions(void **state)
 {
     struct kernels c, k;
     enum { N = 1000 };
+    static const float edges[] = {0.0f,      20.0f, 40.0f,  86.9f,  87.0f,  88.37626f,
+                                  88.72284f, 89.0f, 104.0f, 600.0f, 1200.0f};
+    float x[N];
     (void)state;
     assert_int_equal(kernels_init(&c, "c"), 0);
     if (!level_open(&k, "avx2"))
         return;
-    struct guard one = guard_alloc(N * sizeof(float));
-    for (int i = 0; i < N; i++)
-        ((float *)one.p)[i] = 1.0f;
-    for (uint64_t at = 0; at < 0x100000000u; at += 997u * N)
-        for (int fn = 4; fn < N_FNS; fn++) {
-            float x[N], want[N], got[N];
-            for (unsigned i = 0; i < N; i++)
-                x[i] = float_of_bits((uint32_t)(at + 997u * i));
-            run_fn(&c, fn, want, x, one.p, N);
-            run_fn(&k, fn, got, x, one.p, N);
-            if (differ(want, got, N))
-                fail_msg("%s: floats from bits %#llx on differ", fn_name[fn], (unsigned long long)at);
-        }
-    guard_free(&one);
+    for (uint64_t at = 0; at < 0x100000000u; at += 997u * N) {
+        for (unsigned i = 0; i < N; i++)
+            x[i] = float_of_bits((uint32_t)(at + 997u * i));
+        if (check_floats(&c, &k, x, N))
+            fail_msg("floats from bits %#llx on differ", (unsigned long long)at);
+    }
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        const float up = nextafterf(edges[i], HUGE_VALF), down = nextafterf(edges[i], -HUGE_VALF);
+        const float y[6] = {edges[i], up, down, -edges[i], -up, -down};
+        if (check_floats(&c, &k, y, 6))
+            fail_msg("floats around %g differ", (double)edges[i]);
+    }
 }
 
 /* -- accuracy */
@@ -298,12 +318,12 @@ static void test_exact_values(void **state)
 
 /* -- rope */
 
-/* Within 3 u of |a cos| + |b sin|, one rounding of the product and one of the sum; the rest of a head is untouched. With
- * whole is set, cos and sin are 0 and +-1 and values whole numbers: exact. */
+/* Within 3 u of |a cos| + |b sin|, one rounding of the product and one of the sum; the rest of a head is untouched.
+ * With whole is set, cos and sin are 0 and +-1 and values whole numbers: exact. */
 static long check_rope(const struct kernels *k, struct test_rng *r, int whole)
 {
-    static const int shape[][2] = {{8, 8},   {64, 64}, {64, 32}, {80, 80}, {80, 20},  {96, 96},
-                                   {64, 2},  {64, 6},  {64, 18}, {40, 30}, {128, 96}, {256, 256}};
+    static const int shape[][2] = {{8, 8},  {64, 64}, {64, 32}, {80, 80}, {80, 20},  {96, 96},
+                                   {64, 2}, {64, 6},  {64, 18}, {40, 30}, {128, 96}, {256, 256}};
     long bad = 0;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (int n_head = 1; n_head <= 3; n_head++)
@@ -326,7 +346,8 @@ static long check_rope(const struct kernels *k, struct test_rng *r, int whole)
                     const float *o = po + h * dh, *y = px + h * dh;
                     for (int j = 0; j < n; j++) {
                         const int ia = kind == ROPE_NORM ? 2 * j : j, ib = kind == ROPE_NORM ? 2 * j + 1 : j + n;
-                        const double a = (double)o[ia], b = (double)o[ib], c = (double)pc[2 * j], s = (double)pc[2 * j + 1];
+                        const double a = (double)o[ia], b = (double)o[ib], c = (double)pc[2 * j],
+                                     s = (double)pc[2 * j + 1];
                         const double tol = whole ? 0 : 3 * U;
                         bad += !(fabs((double)y[ia] - (a * c - b * s)) <= tol * (fabs(a * c) + fabs(b * s)));
                         bad += !(fabs((double)y[ib] - (a * s + b * c)) <= tol * (fabs(a * s) + fabs(b * c)));
@@ -437,8 +458,9 @@ static int half_is_right(float x, unsigned h)
 
 static float store_value(struct test_rng *r)
 {
-    static const float hard[] = {65504.0f, 65519.996f, 65520.0f, 65536.0f, 1e30f, INFINITY, NAN, 0.0f, 0x1p-24f,
-                                 0x1p-25f, 0x1.8p-25f, 0x1.8p-24f, 0x1p-14f, 0x1.ffcp-15f, 0x1.ffep-15f, FLT_MIN, 0x1p-149f};
+    static const float hard[] = {65504.0f, 65519.996f,   65520.0f,     65536.0f, 1e30f,      INFINITY,
+                                 NAN,      0.0f,         0x1p-24f,     0x1p-25f, 0x1.8p-25f, 0x1.8p-24f,
+                                 0x1p-14f, 0x1.ffcp-15f, 0x1.ffep-15f, FLT_MIN,  0x1p-149f};
     const int n_hard = sizeof hard / sizeof *hard, pick = rng_below(r, 3 * n_hard);
     const float sign = rng_below(r, 2) ? -1.0f : 1.0f;
     if (pick < n_hard)
@@ -530,8 +552,9 @@ static void store_v_up(void *block, int lane, const float *v, int d_head, enum k
     good.store_v(block, lane, v, d_head, type);
     for (int d = 0; d < d_head && type == KV_F16; d++)
         if ((float_bits(v[d]) & 0x1fffu) == 0x1000u && fabsf(v[d]) >= 0x1p-14f && fabsf(v[d]) < 65504.0f)
-            ((uint16_t *)block)[lane * d_head + d] = (uint16_t)((float_bits(v[d]) >> 16 & 0x8000u) |
-                                                               (((float_bits(v[d]) & 0x7fffffffu) - (112u << 23) + 0x1000u) >> 13));
+            ((uint16_t *)block)[lane * d_head + d] =
+                (uint16_t)((float_bits(v[d]) >> 16 & 0x8000u) |
+                           (((float_bits(v[d]) & 0x7fffffffu) - (112u << 23) + 0x1000u) >> 13));
 }
 
 static void test_planted(void **state)
@@ -578,7 +601,8 @@ static void test_bench(void **state)
     enum { N = 1536, ROUNDS = 30, CALLS = 10 };
     struct kernels k;
     struct test_rng r = {.seed = SEED};
-    struct guard x = floats_make(&r, DATA_SANE, N), y = floats_make(&r, DATA_SANE, N), o = floats_make(&r, DATA_SANE, N);
+    struct guard x = floats_make(&r, DATA_SANE, N), y = floats_make(&r, DATA_SANE, N),
+                 o = floats_make(&r, DATA_SANE, N);
     (void)state;
     for (int l = 0; l < N_LEVELS; l++) {
         if (!level_open(&k, level_name[l]))
@@ -603,9 +627,9 @@ static void test_bench(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_same_functions), cmocka_unit_test(test_accuracy),
-        cmocka_unit_test(test_exact_values), cmocka_unit_test(test_rope), cmocka_unit_test(test_argmax),
-        cmocka_unit_test(test_stores), cmocka_unit_test(test_planted), cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_functions), cmocka_unit_test(test_accuracy),
+        cmocka_unit_test(test_exact_values), cmocka_unit_test(test_rope),           cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_stores),       cmocka_unit_test(test_planted),        cmocka_unit_test(test_bench),
     };
     printf("seed %d\n", SEED);
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);

@@ -1,9 +1,8 @@
 /* Level c: one attention chunk, and the merge of chunks. The truth: the other levels give these bits.
  *
- * INV (kernels.md C.7): a score is one chain over d; max and sum of exp run in 8 lanes by position mod 8, then one tree;
- * a value is one chain over visible positions, ascending. What a query does not see is left out by the loop's bounds,
- * never by a factor 0 or a bias: such a slot may hold NaN.
- * Read next: kern/poly.h. */
+ * INV (kernels.md C.7): a score is one chain over d; max and sum of exp run in 8 lanes by position mod 8, then one
+ * tree; a value is one chain over visible positions, ascending. What a query does not see is left out by the loop's
+ * bounds, never by a factor 0 or a bias: such a slot may hold NaN. Read next: kern/poly.h. */
 #include <math.h>
 #include <string.h>
 

@@ -18,7 +18,7 @@ enum {
     NV_MAX = 8, /* vectors of a tile */
 };
 
-V8_INLINE __m256 kv_load(const void *p, size_t i, const enum kv_type type)
+V8_INLINE __m256 kv_load(const void *p, ptrdiff_t i, const enum kv_type type)
 {
     if (type == KV_F16)
         return TILE_HALVES((const uint16_t *)p + i);
@@ -41,51 +41,51 @@ V8_INLINE void qk_body(const struct attn_chunk *a, int i0, int b_lo, int b_hi, c
 {
     const int d_bytes = type == KV_F16 ? 2 * N : 4 * N, d_line = 64 / d_bytes;
     const float *q[NQ_MAX];
-    UNROLL for (int i = 0; i < NQ; i++)
+    EACH(i, NQ)
         q[i] = a->q + (size_t)(i0 + i) * a->ld_q;
     for (int b = b_lo; b < b_hi; b += NV) {
         const char *k[NV_MAX], *next_k[NV_MAX], *val[NV_MAX];
         __m256 s[NQ_MAX][NV_MAX];
-        UNROLL for (int v = 0; v < NV; v++) {
+        EACH(v, NV) {
             k[v] = a->k[block_at(b + v, b_hi)];
             next_k[v] = a->k[block_at(b + v + NV, b_hi)];
             val[v] = a->v[block_at(b + v, b_hi)];
         }
-        UNROLL for (int i = 0; i < NQ; i++)
-            UNROLL for (int v = 0; v < NV; v++)
+        EACH(i, NQ)
+            EACH(v, NV)
                 s[i][v] = _mm256_setzero_ps();
         for (int d = 0; d < a->d_head; d++) {
             if (d % d_line == 0)
-                UNROLL for (int v = 0; v < NV; v++) {
+                EACH(v, NV) {
                     _mm_prefetch(next_k[v] + d * d_bytes, _MM_HINT_T0);
                     _mm_prefetch(val[v] + d * d_bytes, _MM_HINT_T0);
                 }
             if (NQ <= NV) { /* WHY: 16 registers; the shorter side is held, the longer passes by */
                 __m256 qd[NQ_MAX];
-                UNROLL for (int i = 0; i < NQ; i++)
+                EACH(i, NQ)
                     qd[i] = _mm256_broadcast_ss(q[i] + d);
-                UNROLL for (int v = 0; v < NV; v++) {
-                    const __m256 kd = kv_load(k[v], (size_t)(N * d), type);
-                    UNROLL for (int i = 0; i < NQ; i++) {
+                EACH(v, NV) {
+                    const __m256 kd = kv_load(k[v], N * d, type);
+                    EACH(i, NQ) {
                         s[i][v] = _mm256_fmadd_ps(kd, qd[i], s[i][v]);
                         PIN(s[i][v]);
                     }
                 }
             } else {
                 __m256 kd[NV_MAX];
-                UNROLL for (int v = 0; v < NV; v++)
-                    kd[v] = kv_load(k[v], (size_t)(N * d), type);
-                UNROLL for (int i = 0; i < NQ; i++) {
+                EACH(v, NV)
+                    kd[v] = kv_load(k[v], N * d, type);
+                EACH(i, NQ) {
                     const __m256 qd = _mm256_broadcast_ss(q[i] + d);
-                    UNROLL for (int v = 0; v < NV; v++) {
+                    EACH(v, NV) {
                         s[i][v] = _mm256_fmadd_ps(kd[v], qd, s[i][v]);
                         PIN(s[i][v]);
                     }
                 }
             }
         }
-        UNROLL for (int i = 0; i < NQ; i++)
-            UNROLL for (int v = 0; v < NV; v++)
+        EACH(i, NQ)
+            EACH(v, NV)
                 _mm256_storeu_ps(a->score + (i0 + i) * ATTN_CHUNK + N * block_at(b + v, b_hi), s[i][v]);
     }
 }
@@ -116,8 +116,8 @@ V8_INLINE void hide(float *s, int p, int lo, int hi)
     _mm256_store_ps(s + p, _mm256_blendv_ps(V8(-INFINITY), _mm256_load_ps(s + p), _mm256_castsi256_ps(seen)));
 }
 
-/* s [ATTN_CHUNK]: scores in, exp(score - max) out. WHY hidden lanes need no further care: minus infinity gives way to any
- * score and its exp is exactly 0, unless the maximum itself is not finite: then the sum is NaN anyway. */
+/* s [ATTN_CHUNK]: scores in, exp(score - max) out. WHY hidden lanes need no further care: minus infinity gives way to
+ * any score and its exp is exactly 0, unless the maximum itself is not finite: then the sum is NaN anyway. */
 static void softmax(float *s, int lo, int hi, float softcap, float *max, float *sum)
 {
     const int p_lo = lo / N * N;
@@ -148,35 +148,35 @@ V8_INLINE void pv_body(const struct attn_chunk *a, int i0, int p_lo, int p_hi, i
     const float *w[NQ_MAX];
     float *out[NQ_MAX];
     __m256 o[NQ_MAX][NV_MAX];
-    UNROLL for (int i = 0; i < NQ; i++) {
+    EACH(i, NQ) {
         w[i] = a->score + (i0 + i) * ATTN_CHUNK;
         out[i] = a->acc + (size_t)(i0 + i) * a->ld_acc + d0;
-        UNROLL for (int v = 0; v < NV; v++)
+        EACH(v, NV)
             o[i][v] = _mm256_loadu_ps(out[i] + 8 * v);
     }
     for (int p = p_lo; p < p_hi;) {
         const void *blk = a->v[p / N];
         const int end = p / N * N + N < p_hi ? p / N * N + N : p_hi;
-        size_t at = (size_t)(p % N * a->d_head + d0);
-        for (const size_t ld = (size_t)a->d_head; p < end; p++, at += ld) {
+        ptrdiff_t at = p % N * a->d_head + d0;
+        for (; p < end; p++, at += a->d_head) {
             if (NQ <= NV) {
                 __m256 wp[NQ_MAX];
-                UNROLL for (int i = 0; i < NQ; i++)
+                EACH(i, NQ)
                     wp[i] = _mm256_broadcast_ss(w[i] + p);
-                UNROLL for (int v = 0; v < NV; v++) {
-                    const __m256 x = kv_load(blk, at + 8 * (size_t)v, type);
-                    UNROLL for (int i = 0; i < NQ; i++) {
+                EACH(v, NV) {
+                    const __m256 x = kv_load(blk, at + 8 * v, type);
+                    EACH(i, NQ) {
                         o[i][v] = _mm256_fmadd_ps(wp[i], x, o[i][v]);
                         PIN(o[i][v]);
                     }
                 }
             } else {
                 __m256 x[NV_MAX];
-                UNROLL for (int v = 0; v < NV; v++)
-                    x[v] = kv_load(blk, at + 8 * (size_t)v, type);
-                UNROLL for (int i = 0; i < NQ; i++) {
+                EACH(v, NV)
+                    x[v] = kv_load(blk, at + 8 * v, type);
+                EACH(i, NQ) {
                     const __m256 wp = _mm256_broadcast_ss(w[i] + p);
-                    UNROLL for (int v = 0; v < NV; v++) {
+                    EACH(v, NV) {
                         o[i][v] = _mm256_fmadd_ps(wp, x[v], o[i][v]);
                         PIN(o[i][v]);
                     }
@@ -184,8 +184,8 @@ V8_INLINE void pv_body(const struct attn_chunk *a, int i0, int p_lo, int p_hi, i
             }
         }
     }
-    UNROLL for (int i = 0; i < NQ; i++)
-        UNROLL for (int v = 0; v < NV; v++)
+    EACH(i, NQ)
+        EACH(v, NV)
             _mm256_storeu_ps(out[i] + 8 * v, o[i][v]);
 }
 
@@ -275,8 +275,8 @@ void attn_merge_avx2(float *out, int d_head, int n_chunk, const float *max, cons
         const __m256 w = exp_low_v8(_mm256_sub_ps(V8(max[c]), m)); /* the same in all lanes */
         l = _mm256_fmadd_ps(w, V8(sum[c]), l);
         for (int d = 0; d < d_head; d += 8)
-            _mm256_storeu_ps(out + d, _mm256_fmadd_ps(w, _mm256_loadu_ps(acc + (size_t)c * ld_acc + d),
-                                                      _mm256_loadu_ps(out + d)));
+            _mm256_storeu_ps(
+                out + d, _mm256_fmadd_ps(w, _mm256_loadu_ps(acc + (size_t)c * ld_acc + d), _mm256_loadu_ps(out + d)));
     }
     const __m256 r = _mm256_div_ps(V8(1.0f), l);
     for (int d = 0; d < d_head; d += 8)

@@ -38,6 +38,8 @@ static void turn_free(struct turn *t)
 
 static void drop_oldest(struct chat *c, size_t n)
 {
+    if (n == 0) /* there may be no list yet */
+        return;
     for (size_t i = 0; i < n; i++)
         turn_free(&c->turns[i]);
     c->n_turns -= n;
@@ -358,7 +360,7 @@ static int chat_open(struct chat *c, const struct run_opts *o, struct otr_err *e
     if (!c->s.info->has_chat_template)
         return OTR_FAIL(err, UNSUPPORTED, "cannot chat (%.200s): the model has no chat template; complete a text with --raw -p TEXT",
                         o->engine.model);
-    if (o->system && *o->system && !(c->system = strdup(o->system)))
+    if (o->system && !(c->system = strdup(o->system)))
         return OTR_FAIL(err, NOMEM, "no memory for the system text");
     return line_open(&c->lines, err);
 }

@@ -67,7 +67,8 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, ""); /* for line editing; numbers stay as in C */
     if (MB_CUR_MAX == 1)
         setlocale(LC_CTYPE, "C.UTF-8"); /* bare machines name no locale, but their terminals speak UTF-8 */
-    cli_env = (struct cli_env){.program = argc > 0 ? argv[0] : "outrider", .kern = getenv("OUTRIDER_KERN")};
+    const char *kern = getenv("OUTRIDER_KERN");
+    cli_env = (struct cli_env){.program = argc > 0 ? argv[0] : "outrider", .kern = kern && *kern ? kern : NULL};
     if (argc < 2)
         return help(stderr);
     if (strcmp(argv[1], "--version") == 0) {

@@ -88,9 +88,9 @@ static int finish(const struct session *s, const struct prompt *p, const struct 
         ok = print_json(s, p, r);
     else if (isatty(STDOUT_FILENO) && r->n_text > 0 && r->text[r->n_text - 1] != '\n')
         cli_write("\n", 1); /* so that the shell's prompt starts a line; a pipe gets the reply alone */
-    fprintf(stderr, "outrider: %zu prompt tokens (%.1f/s), %zu reply tokens (%.1f/s), seed %llu\n", r->n_prompt,
+    fprintf(stderr, "outrider: %zu prompt tokens (%.1f/s), %zu reply tokens (%.1f/s), seed %llu%s\n", r->n_prompt,
             per_second(r->n_prompt, r->prompt_ms), r->n_reply, per_second(r->n_reply, r->reply_ms),
-            (unsigned long long)s->o->sampling.seed);
+            (unsigned long long)s->o->sampling.seed, cli_interrupted ? "; stopped" : "");
     const int status = cli_close_stdout();
     if (status != CLI_OK)
         return status;

@@ -99,7 +99,7 @@ kill -INT $!
 wait $!
 same "interrupted: status" $? 130
 check "interrupted: text came" test -s "$tmp/out"
-check "interrupted: figures" grep -q 'reply tokens' "$tmp/err"
+check "interrupted: figures" grep -q 'reply tokens.*; stopped$' "$tmp/err"
 
 # ---- help ----
 for command in run tokenize detokenize perplexity; do

@@ -53,7 +53,9 @@ static int open_parts(struct otr_model *m, const char *path, const struct kernel
     if (tokenizer_n_vocab(m->tok) > hp.n_vocab)
         return OTR_FAIL(err, FORMAT, "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
                         tokenizer_n_vocab(m->tok), hp.n_vocab);
-    if ((rc = weights_open(&m->w, m->g, &hp, k, pool, err)) < 0)
+    /* WHY twice: a file cut short while it is mapped must not be read, nor weights of it be used */
+    if ((rc = gguf_check_size(m->g, err)) < 0 || (rc = weights_open(&m->w, m->g, &hp, k, pool, err)) < 0 ||
+        (rc = gguf_check_size(m->g, err)) < 0)
         return rc;
     fill_info(m);
     return OTR_OK;

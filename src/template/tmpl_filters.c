@@ -58,7 +58,7 @@ static struct value f_replace(struct run *r, struct value self, const struct arg
 
 static struct value f_indent(struct run *r, struct value self, const struct args *a)
 {
-    struct tstr pad = TSTR("");
+    struct tstr pad;
     if (self.kind != V_STR)
         return TMPL_FAIL(r, FORMAT, "indent needs a string, not %s", tmpl_type(self));
     if (a->v[0].kind == V_STR) {
@@ -146,7 +146,7 @@ static struct value f_int(struct run *r, struct value self, const struct args *a
         return otherwise;
     if (isnan(f) || (isinf(f) && self.kind == V_STR))
         return otherwise;
-    if (f >= 0x1p63 || f < -0x1p63)
+    if (f >= 9223372036854775808.0 || f < -9223372036854775808.0) /* 2^63 */
         return TMPL_FAIL(r, LIMIT, "an integer of more than 64 bits");
     return v_int((int64_t)f);
 }

@@ -61,7 +61,7 @@ struct value tmpl_fail(struct run *r, int code, const char *file, int line, cons
 
 struct quoted tmpl_quote(struct tstr s)
 {
-    struct quoted q;
+    struct quoted q = {""};
     err_quote(q.text, sizeof q.text, s.p, s.n);
     return q;
 }

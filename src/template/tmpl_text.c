@@ -293,8 +293,16 @@ static bool starts_word(int32_t before) /* the title filter's own idea of words 
     return text_is_space(before) || (before > 0 && before < 0x80 && strchr("-({[<", (int)before));
 }
 
+static int32_t map_case(int32_t cp, bool up, bool title)
+{
+    if (!up)
+        return utf8proc_tolower(cp);
+    return title ? utf8proc_totitle(cp) : utf8proc_toupper(cp);
+}
+
 struct tstr text_case(struct run *r, struct tstr s, enum text_case how)
 {
+    const bool title = how == TEXT_TITLE || how == TEXT_CAPITALIZE; /* the letter dz has three cases */
     struct sbuf b = {0};
     size_t len;
     bool first = true; /* of the word, or of the whole */
@@ -302,18 +310,15 @@ struct tstr text_case(struct run *r, struct tstr s, enum text_case how)
         const int32_t cp = text_next(s.p + at, s.n - at, &len);
         const bool up = how == TEXT_UPPER || (how != TEXT_LOWER && first);
         first = how == TEXT_TITLE ? !is_cased(cp) : how == TEXT_TITLE_FILTER && starts_word(cp);
+        struct tstr c = tstr_sub(s, at, at + len);
         unsigned char lit[4] = {0};
         char out[4];
-        struct tstr c = tstr_sub(s, at, at + len);
         if (cp == 0xdf && up) {
-            c.p = how == TEXT_UPPER || how == TEXT_TITLE_FILTER ? "SS" : "Ss";
+            c.p = title ? "Ss" : "SS"; /* as many bytes as the letter has */
         } else if (cp >= 0) {
-            const int32_t to = !up                                             ? utf8proc_tolower(cp)
-                               : how == TEXT_UPPER || how == TEXT_TITLE_FILTER ? utf8proc_toupper(cp)
-                                                                               : utf8proc_totitle(cp);
             if (s.lit)
                 memset(lit, s.lit[at], sizeof lit);
-            c = (struct tstr){out, lit, text_put(out, (uint32_t)to)};
+            c = (struct tstr){out, lit, text_put(out, (uint32_t)map_case(cp, up, title))};
         }
         sbuf_put(r, &b, c);
     }

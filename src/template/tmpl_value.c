@@ -425,7 +425,9 @@ const struct value *tmpl_dict_get(struct run *r, const struct vdict *d, struct v
 
 void tmpl_dict_put(struct run *r, struct vdict *d, struct value k, struct value v)
 {
-    const size_t at = d ? find_key(r, d, k) : SIZE_MAX;
+    if (!d)
+        return; /* an error is set */
+    const size_t at = find_key(r, d, k);
     if (at != SIZE_MAX)
         d->p[at].v = v;
     if (at != SIZE_MAX || r->rc < 0)
@@ -634,7 +636,7 @@ void tmpl_write_float(struct run *r, struct sbuf *b, double f)
         sbuf_text(r, b, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
         return;
     }
-    char sci[40], digits[20], out[48];
+    char sci[40], digits[20] = "", out[48];
     for (int prec = 0; prec < 17; prec++) {
         snprintf(sci, sizeof sci, "%.*e", prec, f);
         if (strtod(sci, NULL) == f)

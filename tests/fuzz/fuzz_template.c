@@ -13,7 +13,7 @@ static void check_error(const struct otr_err *err, int rc)
     assert(rc == OTR_E_FORMAT || rc == OTR_E_LIMIT);
     assert(err->code == rc && strncmp(err->msg, "chat template ", 14) == 0);
     for (const char *p = err->msg; *p; p++)
-        assert(*p >= 0x20 && *p < 0x7f);
+        assert((unsigned char)*p >= 0x20 && *p != 0x7f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

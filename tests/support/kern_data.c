@@ -41,7 +41,8 @@ int same_bits(float a, float b)
 
 /* -- one number of a kind */
 
-enum { BROKEN_ONE_IN = 4000 }; /* floats: rare enough to leave most outputs finite */
+/* Rare enough to leave most outputs finite: of floats, and of blocks' scales. */
+enum { BROKEN_ONE_IN = 4000, BROKEN_SCALE_ONE_IN = 200 };
 
 static const float odd_float[] = {0.0f, -0.0f, 1e-45f, -1e-40f, 0x1p-126f, 0x1p-100f, 0x1.fffffep-101f};
 static const uint16_t odd_half[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfbff};
@@ -62,7 +63,7 @@ static uint16_t half_of_kind(struct test_rng *r, enum data_kind kind, int whole)
     case DATA_SANE:
         return half_of_float(ldexpf(rng_unit(r), rng_below(r, 7) - 10));
     case DATA_BROKEN:
-        if (!rng_below(r, 200))
+        if (!rng_below(r, BROKEN_SCALE_ONE_IN))
             return PICK(r, broken_half);
         /* fall through */
     case DATA_WIDE: {
@@ -248,7 +249,8 @@ static void block_fill(struct test_rng *r, enum data_kind kind, enum ggml_type t
 static void float_weight_fill(struct test_rng *r, enum data_kind kind, enum ggml_type type, uint8_t *w)
 {
     if (type == GGML_F16) {
-        put_half(w, half_of_kind(r, kind, 1));
+        const int calm = kind == DATA_BROKEN && rng_below(r, BROKEN_ONE_IN / BROKEN_SCALE_ONE_IN);
+        put_half(w, half_of_kind(r, calm ? DATA_WIDE : kind, 1));
         return;
     }
     const float f = float_of_kind(r, kind);

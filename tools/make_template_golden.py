@@ -12,7 +12,9 @@ and a tojson that escapes no HTML; a namespace takes no names that start with an
   snippets    one small template per thing that templates do, on the chat "snippet_messages"
 
 Known differences, which the cases avoid: our map, select and reject give lists (printed and counted, where Python has a
-generator), our dict views print as lists, our integers have 64 bits, unknown filters fail only where they are reached.
+generator), our dict views and ranges print as lists, our integers have 64 bits, unknown filters fail only where they are
+reached, strings in a template know neither \\N{name} nor half a surrogate pair, and upper and lower case are one letter to
+one letter but for the sharp s.
 """
 import datetime
 import json

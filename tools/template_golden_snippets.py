@@ -236,6 +236,43 @@ a}} b %} c #} d { { e {{ 'f' }}
 {{ true if 1 else 2 }}{{ True }}{{ none is none }}{{ None == none }}
 {{ 'a' if 'b' in 'abc' and not 'x' in 'abc' else 'c' }}
 {{ (messages | last).content | length }}|{{ messages | map(attribute='content') | map('trim') | map('length') | list }}
+{{ 7 // -1 }}|{{ 7 % -1 }}|{{ 0 ** 0 }}|{{ 7.0 / 2 }}|{{ 6.0 % -3 }}|{{ 6.0 // -3 }}|{{ -6.5 % 3 }}|{{ 0.0 // 1 }}|{{ (-3) ** 3 }}|{{ 1.5 ** 2 }}
+{{ 0 ** -1 }}
+{{ 0.0 ** -1 }}
+{{ -'a' }}
+{{ 1 <= 1 }}|{{ 2 <= 1 }}|{{ 'a' <= 'b' }}|{{ [1, 2] < [1] }}|{{ [1] <= [1, 2] }}|{{ [] < [1] }}|{{ ('nan' | float) <= 1 }}|{{ ('nan' | float) >= 1 }}
+{% set n = namespace() %}{{ n == n }}|{{ n == namespace() }}|{{ range == range }}|{{ range == dict }}|{{ 'yes' if n }}{{ 'yes' if range }}|{{ 'a'.upper == 1 }}
+{% macro f() %}{% endmacro %}{{ f == f }}|{% for x in [1] %}{{ 'l' if loop }}{{ loop == loop }}{% endfor %}
+{{ 5 | indent }}
+{{ missing | indent }}
+{{ [1] | tojson(separators=',') }}
+{{ 1.5 | float }}|{{ -1.5 | abs }}|{{ (-1.5) | abs }}|{{ true | abs }}
+{{ missing | float }}
+{{ 'a' | abs }}
+{{ messages | selectattr | list }}
+{{ 1 is le 1 }}|{{ 1 is ge 2 }}|{{ [1, 2, 3] | select('<=', 2) | list }}|{{ [1, 2, 3] | reject('>=', 2) | list }}|{{ [1, 2] | select('!=', 2) | list }}
+{{ 1e999 }}|{{ 1e999 | tojson }}|{{ -1e999 | tojson }}|{{ 'nan' | float | tojson }}
+{{ 1e999 | int }}
+{{ 'a'.replace(1, 2) }}
+{{ dict(5) }}
+{{ a[] }}
+{{ 'a' | upper()('x') }}
+{% set 5 = 1 %}
+{% for x of y %}{% endfor %}
+{% for 5 in [1] %}{% endfor %}
+{{ {'a': 1, 2: 3} | tojson(sort_keys=true) }}
+{{ [0, none, false, ''] | map('string') | list }}|{{ none | map('upper') | list }}|{{ 0 | select | list }}|{{ false | rejectattr('x') | list }}
+{{ 5 | map('upper') | list }}
+{{ none | list }}
+{% for x in [1, 2] %}{% break %}{% else %}else{% endfor %}|{% for x in [1, 2] %}{% continue %}{% else %}else{% endfor %}|{% for x in [1, 2] %}{% if x == 2 %}{% break %}{% endif %}{% else %}else{% endfor %}
+{% for x in [1, 2] %}{{ x }}{% for y in [] %}{% else %}{% break %}{% endfor %}after{% endfor %}
+{% for x in [1, 2] %}{% macro m() %}{{ x }}{% endmacro %}{{ m() }}{% endfor %}
+{{ 'ǆ' | upper }}{{ 'ǆ'.title() }}{{ 'ǆ' | title }}{{ 'ß'.title() }}{{ 'ß' | title }}{{ 'ß' | capitalize }}{{ 'İ' | length }}
+{{ 'a'.strip(1) }}
+{{ 'x'.upper(y=1) }}
+{{ messages[0].content[1:].strip().split(' ')[-1].rstrip('.') | upper }}
+{{ "\a\b\f\v\n\r\t\0" | length }}|{{ '\u0041\x42\103' }}
+{{ [1, 2, 3]|first + ([4]|last) }}|{{ 'a-b-c'.split('-', 0) }}|{{ 'a b'.split(none, 0) }}|{{ ' a '.split(maxsplit=1) }}
 {{ ' ' | trim == '' }}|{{ ('a' | upper) ~ 'b' }}|{{ 'a' | upper | lower | replace('a', 'z') | default('q') }}
 """.strip("\n").split("\n")]
 

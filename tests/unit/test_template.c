@@ -394,6 +394,25 @@ static void errors_name_line_and_reason(void **state)
     }
 }
 
+static void the_date_is_now_unless_given(void **state)
+{
+    (void)state;
+    const char *text = "{{ strftime_now('%Y-%m-%d') }}";
+    struct chat_template *t = NULL;
+    struct template_out out = {0};
+    const struct template_args a = {.bos_token = "", .eos_token = ""};
+    char before[16], after[16];
+    time_t now = time(NULL);
+    strftime(before, sizeof before, "%Y-%m-%d", localtime(&now));
+    assert_int_equal(template_open(&t, text, strlen(text), NULL), OTR_OK);
+    assert_int_equal(template_render(t, &a, &out, NULL), OTR_OK);
+    now = time(NULL);
+    strftime(after, sizeof after, "%Y-%m-%d", localtime(&now));
+    assert_true(strcmp(out.text, before) == 0 || strcmp(out.text, after) == 0); /* midnight may pass */
+    template_out_free(&out);
+    template_close(t);
+}
+
 static void messages_may_be_empty_or_malformed(void **state)
 {
     (void)state;
@@ -432,6 +451,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(sizes_are_bounded),
         cmocka_unit_test(errors_name_line_and_reason),
+        cmocka_unit_test(the_date_is_now_unless_given),
         cmocka_unit_test(messages_may_be_empty_or_malformed),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -90,8 +90,8 @@ static int render_fitting(struct chat *c, size_t extra, struct prompt *p, struct
         dropped++;
     }
     if (dropped > 0) /* in the middle of a reply: on a line of its own */
-        fprintf(stderr, "%s[context of %zu tokens full: forgot the %zu oldest message%s]\n", extra > 0 ? "\n" : "", n_ctx, dropped,
-                dropped > 1 ? "s and their replies" : " and its reply");
+        fprintf(stderr, "%s[context of %zu tokens full: forgot the %zu oldest message%s]\n", extra > 0 ? "\n" : "",
+                n_ctx, dropped, dropped > 1 ? "s and their replies" : " and its reply");
     return rc;
 }
 
@@ -118,18 +118,20 @@ static int reply_add(struct reply *r, const struct otr_gen_result *g, struct otr
 {
     const struct sum sum = {g->n_prompt, g->n_cached, g->n_reply, g->prompt_ms, g->reply_ms};
     char *text = realloc(r->text, r->n_text + g->n_text + 1);
-    r->text = text ? text : r->text;
-    int32_t *ids = realloc(r->ids, (r->n + g->n_reply + 1) * sizeof *ids);
-    r->ids = ids ? ids : r->ids;
-    if (!text || !ids)
+    if (!text)
         return OTR_FAIL(err, NOMEM, "no memory for the reply");
+    r->text = text;
+    int32_t *ids = realloc(r->ids, (r->n + g->n_reply + 1) * sizeof *ids);
+    if (!ids)
+        return OTR_FAIL(err, NOMEM, "no memory for the reply");
+    r->ids = ids;
     if (g->n_text > 0)
-        memcpy(text + r->n_text, g->text, g->n_text);
+        memcpy(r->text + r->n_text, g->text, g->n_text);
     if (g->n_reply > 0)
-        memcpy(ids + r->n, g->tokens, g->n_reply * sizeof *ids);
+        memcpy(r->ids + r->n, g->tokens, g->n_reply * sizeof *ids);
     r->n_text += g->n_text;
     r->n += g->n_reply;
-    text[r->n_text] = 0;
+    r->text[r->n_text] = 0;
     sum_add(&r->sum, &sum);
     return OTR_OK;
 }
@@ -141,8 +143,9 @@ static int prompt_add(struct prompt *p, const int32_t *ids, size_t n, struct otr
     int32_t *v = realloc(p->ids, (p->n + n) * sizeof *v);
     if (!v)
         return OTR_FAIL(err, NOMEM, "no memory for a prompt of %zu tokens", p->n + n);
-    memcpy(v + p->n, ids, n * sizeof *v);
-    *p = (struct prompt){v, p->n + n};
+    p->ids = v;
+    memcpy(p->ids + p->n, ids, n * sizeof *v);
+    p->n += n;
     return OTR_OK;
 }
 
@@ -158,7 +161,8 @@ static int stretch(struct chat *c, struct reply *r, bool *full, struct otr_err *
         rc = prompt_add(&p, r->ids, r->n, err);
     *full = rc == OTR_OK && p.n >= n_ctx;
     if (*full && r->n == 0)
-        rc = OTR_FAIL(err, LIMIT, "message too long (%zu tokens): the context has %zu; use a larger one (-c)", p.n, n_ctx);
+        rc = OTR_FAIL(err, LIMIT, "message too long (%zu tokens): the context has %zu; use a larger one (-c)", p.n,
+                      n_ctx);
     if (rc == OTR_OK && !*full)
         rc = session_reply(&c->s, &p, max, false, &g, err);
     if (rc == OTR_OK && !*full) {
@@ -172,8 +176,8 @@ static int stretch(struct chat *c, struct reply *r, bool *full, struct otr_err *
 
 static void say_sum(const char *what, const struct sum *s)
 {
-    fprintf(stderr, "[%s%zu prompt tokens, %.1f/s; %zu reply tokens, %.1f/s]\n", what, s->prompt, per_second(s->prompt, s->prompt_ms),
-            s->reply, per_second(s->reply, s->reply_ms));
+    fprintf(stderr, "[%s%zu prompt tokens, %.1f/s; %zu reply tokens, %.1f/s]\n", what, s->prompt,
+            per_second(s->prompt, s->prompt_ms), s->reply, per_second(s->reply, s->reply_ms));
 }
 
 /* Replies to the newest turn; on error that turn is gone. A reply that fills the context goes on after the oldest turns
@@ -263,9 +267,9 @@ static bool do_stats(struct chat *c, const char *arg)
     (void)arg;
     const struct run_opts *o = c->s.o;
     say_sum("so far: ", &c->sum);
-    fprintf(stderr, "[context: %zu of %d tokens, %zu message%s; seed %llu; %d threads, kernels %s]\n", otr_seq_len(c->s.seq),
-            otr_engine_n_ctx(c->s.engine), c->n_turns, c->n_turns == 1 ? "" : "s", (unsigned long long)o->sampling.seed, otr_engine_n_threads(c->s.engine),
-            c->s.info->kern);
+    fprintf(stderr, "[context: %zu of %d tokens, %zu message%s; seed %llu; %d threads, kernels %s]\n",
+            otr_seq_len(c->s.seq), otr_engine_n_ctx(c->s.engine), c->n_turns, c->n_turns == 1 ? "" : "s",
+            (unsigned long long)o->sampling.seed, otr_engine_n_threads(c->s.engine), c->s.info->kern);
     return true;
 }
 
@@ -293,7 +297,7 @@ static bool do_help(struct chat *c, const char *arg)
 
 static bool run_command(struct chat *c, const char *line)
 {
-    char name[32];
+    char name[32], q[40];
     const size_t n = strcspn(line, " ");
     const struct chat_command *best = commands;
     snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), line);
@@ -303,7 +307,8 @@ static bool run_command(struct chat *c, const char *line)
         if (flags_distance(name, commands[i].name) < flags_distance(name, best->name))
             best = &commands[i];
     }
-    fprintf(stderr, "[no command %s: the nearest is %s; /help lists them]\n", name, best->name);
+    fprintf(stderr, "[no command %s: the nearest is %s; /help lists them]\n", err_quote(q, sizeof q, line, n),
+            best->name);
     return true;
 }
 
@@ -358,7 +363,8 @@ static int chat_open(struct chat *c, const struct run_opts *o, struct otr_err *e
     if (rc < 0 || (rc = session_open(&c->s, o, err)) < 0)
         return rc;
     if (!c->s.info->has_chat_template)
-        return OTR_FAIL(err, UNSUPPORTED, "cannot chat (%.200s): the model has no chat template; complete a text with --raw -p TEXT",
+        return OTR_FAIL(err, UNSUPPORTED,
+                        "cannot chat (%.200s): the model has no chat template; complete a text with --raw -p TEXT",
                         o->engine.model);
     if (o->system && !(c->system = strdup(o->system)))
         return OTR_FAIL(err, NOMEM, "no memory for the system text");
@@ -373,7 +379,8 @@ int chat(const struct run_opts *o)
     if (chat_open(&c, o, &err) < 0) {
         status = cli_fail(&err);
     } else {
-        fprintf(stderr, "%s, context of %d tokens. /help lists commands, Ctrl-D ends.\n", c.s.info->name, otr_engine_n_ctx(c.s.engine));
+        fprintf(stderr, "%s, context of %d tokens. /help lists commands, Ctrl-D ends.\n", c.s.info->name,
+                otr_engine_n_ctx(c.s.engine));
         converse(&c);
         if (isatty(STDIN_FILENO))
             fputc('\n', stderr);

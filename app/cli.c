@@ -101,7 +101,8 @@ int cli_check_utf8(const char *text, size_t n, const char *where, struct otr_err
     uint32_t cp;
     for (size_t i = 0, k; i < n; i += k)
         if ((k = utf8_char(text + i, n - i, &cp)) == 0)
-            return OTR_FAIL(err, FORMAT, "text is not UTF-8 (%.200s): byte 0x%02x at offset %zu", where, (unsigned char)text[i], i);
+            return OTR_FAIL(err, FORMAT, "text is not UTF-8 (%.200s): byte 0x%02x at offset %zu", where,
+                            (unsigned char)text[i], i);
     return OTR_OK;
 }
 

@@ -121,7 +121,8 @@ static void nearest_flag(const struct flag_cmd *c, const struct word *w, char *b
 
 static int range_error(const struct flag *f, bool under, const char *shown, const char *q, struct otr_err *err)
 {
-    return OTR_FAIL(err, ARG, "bad value (%s): %s is %s %.10g", shown, q, under ? "under" : "over", under ? f->lo : f->hi);
+    return OTR_FAIL(err, ARG, "bad value (%s): %s is %s %.10g", shown, q, under ? "under" : "over",
+                    under ? f->lo : f->hi);
 }
 
 static int set_number(const struct flag *f, void *at, const char *shown, const char *value, struct otr_err *err)
@@ -275,7 +276,7 @@ int flags_parse(const struct flag_cmd *c, int argc, char **argv, FILE *notes, st
     for (int i = 1; i < argc;) {
         char *arg = argv[i];
         if (flags_over || arg[0] != '-' || arg[1] == 0) { /* "-" alone is a word: stdin */
-            argv[words->n++] = arg; /* never ahead of i: argv[0] is free */
+            argv[words->n++] = arg;                       /* never ahead of i: argv[0] is free */
             i++;
         } else if (strcmp(arg, "--") == 0) {
             flags_over = true;

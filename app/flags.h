@@ -29,11 +29,11 @@ enum flag_kind {
 struct flag {
     const char *names; /* all spellings, a space between: "-n --n-predict --predict" */
     enum flag_kind kind;
-    size_t at;         /* offset of the value in the set's struct */
-    const char *arg;   /* what the value is called in help: "N" */
-    const char *help;  /* NULL: not shown; "+": shown in front of the next flag, on its line */
+    size_t at;        /* offset of the value in the set's struct */
+    const char *arg;  /* what the value is called in help: "N" */
+    const char *help; /* NULL: not shown; "+": shown in front of the next flag, on its line */
     double lo, hi;
-    const char *env;   /* NULL: none */
+    const char *env; /* NULL: none */
 };
 
 struct flag_list {
@@ -44,7 +44,7 @@ struct flag_list {
 struct flag_set {
     const struct flag *flags; /* [n] */
     size_t n;
-    void *base;               /* the struct that the offsets are in */
+    void *base; /* the struct that the offsets are in */
 };
 
 enum { FLAG_MAX_SETS = 4 };

@@ -144,7 +144,8 @@ const char *line_read(struct line_reader *r, const char *prompt, bool *interrupt
         char *p = realloc(r->buf, (size_t)n + 1);
         if (!p)
             return NULL;
-        memcpy(r->buf = p, s, (size_t)n + 1);
+        r->buf = p;
+        memcpy(r->buf, s, (size_t)n + 1);
         r->cap = (size_t)n + 1;
     }
     r->buf[strcspn(r->buf, "\r\n")] = 0;

@@ -38,7 +38,8 @@ static int unknown(const char *name)
     for (int i = 1; i < N_COMMANDS; i++)
         if (flags_distance(name, commands[i].name) < flags_distance(name, best->name))
             best = &commands[i];
-    OTR_FAIL(&err, ARG, "unknown command (%s): the nearest is %s", err_quote(q, sizeof q, name, strlen(name)), best->name);
+    OTR_FAIL(&err, ARG, "unknown command (%s): the nearest is %s", err_quote(q, sizeof q, name, strlen(name)),
+             best->name);
     return cli_usage(&err);
 }
 
@@ -64,7 +65,7 @@ int main(int argc, char **argv)
         return CLI_FAIL;
     }
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a write error, with a message */
-    setlocale(LC_CTYPE, ""); /* for line editing; numbers stay as in C */
+    setlocale(LC_CTYPE, "");  /* for line editing; numbers stay as in C */
     if (MB_CUR_MAX == 1)
         setlocale(LC_CTYPE, "C.UTF-8"); /* bare machines name no locale, but their terminals speak UTF-8 */
     const char *kern = getenv("OUTRIDER_KERN");

@@ -34,7 +34,8 @@ static void progress(const struct score *s, size_t done, size_t all)
 }
 
 /* ids holds one place in front of the text's n ids, for BOS; it is overwritten as the windows pass. */
-static int score_windows(struct otr_engine *e, int32_t *ids, size_t n, size_t window, bool bos, struct score *s, struct otr_err *err)
+static int score_windows(struct otr_engine *e, int32_t *ids, size_t n, size_t window, bool bos, struct score *s,
+                         struct otr_err *err)
 {
     const double t0 = clock_ms();
     int rc = OTR_OK;
@@ -100,8 +101,11 @@ static int perplexity(const struct opts *o)
     struct otr_err err;
     int32_t *ids = NULL;
     size_t n = 0;
-    const struct otr_engine_opts eo = {.n_threads = o->engine.n_threads, .n_ctx = o->window + 1, .n_seq = 1,
-                                       .n_batch = o->engine.n_batch, .kv_type = o->engine.kv_type};
+    const struct otr_engine_opts eo = {.n_threads = o->engine.n_threads,
+                                       .n_ctx = o->window + 1,
+                                       .n_seq = 1,
+                                       .n_batch = o->engine.n_batch,
+                                       .kv_type = o->engine.kv_type};
     int rc = otr_model_open(&m, o->engine.model, &(struct otr_model_opts){o->engine.n_threads, cli_env.kern}, &err);
     if (rc == OTR_OK)
         rc = read_ids(o, m, &ids, &n, &err);
@@ -123,8 +127,10 @@ int cmd_perplexity(int argc, char **argv)
 #define AT(member) offsetof(struct opts, member)
     static const struct flag flags[] = {
         {"-f --file", FLAG_STR, AT(file), "FILE", "the text, if it is not given as a word (- is stdin)", 0, 0, NULL},
-        {"--tokens", FLAG_INT, AT(max_tokens), "N", "only the first N tokens of the text (0, the default: all)", 0, INT32_MAX, NULL},
-        {"--window -c --ctx-size", FLAG_INT, AT(window), "N", "tokens of a window (512)", 1, 1 << 20, "LLAMA_ARG_CTX_SIZE"},
+        {"--tokens", FLAG_INT, AT(max_tokens), "N", "only the first N tokens of the text (0, the default: all)", 0,
+         INT32_MAX, NULL},
+        {"--window -c --ctx-size", FLAG_INT, AT(window), "N", "tokens of a window (512)", 1, 1 << 20,
+         "LLAMA_ARG_CTX_SIZE"},
         {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object: tokens, nll, ppl, tokens_per_second", 0, 0, NULL},
     };
     struct opts o = {.engine = engine_opts_default(), .window = 512};

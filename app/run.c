@@ -33,13 +33,16 @@ static int read_prompt(const struct run_opts *o, struct text *t, const char **wh
 }
 
 /* The prompt as one message of a chat. */
-static int encode_message(const struct session *s, struct text *t, const char *where, struct prompt *out, struct otr_err *err)
+static int encode_message(const struct session *s, struct text *t, const char *where, struct prompt *out,
+                          struct otr_err *err)
 {
-    if (!s->o->prompt && t->n > 1 && t->bytes[t->n - 1] == '\n') /* a file's last line ends so: it is not the message's */
+    if (!s->o->prompt && t->n > 1 &&
+        t->bytes[t->n - 1] == '\n') /* a file's last line ends so: it is not the message's */
         t->bytes[--t->n] = 0;
     const char *zero = memchr(t->bytes, 0, t->n);
     if (zero)
-        return OTR_FAIL(err, FORMAT, "zero byte in a message (%.200s): at offset %td; --raw takes such text", where, zero - t->bytes);
+        return OTR_FAIL(err, FORMAT, "zero byte in a message (%.200s): at offset %td; --raw takes such text", where,
+                        zero - t->bytes);
     struct otr_message m[2] = {{"system", s->o->system}, {"user", t->bytes}};
     return s->o->system ? session_encode_chat(s, m, 2, out, err) : session_encode_chat(s, m + 1, 1, out, err);
 }
@@ -66,19 +69,20 @@ static json_t *json_ids(const int32_t *ids, size_t n)
 /* product.md section 2: keys may be added, never renamed. */
 static bool print_json(const struct session *s, const struct prompt *p, const struct otr_gen_result *r)
 {
-    static const char *const stop[] = {[OTR_STOP_EOS] = "eos", [OTR_STOP_LENGTH] = "length", [OTR_STOP_STRING] = "stop",
-                                       [OTR_STOP_ABORT] = "abort"};
-    json_t *timings = json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:I, s:i, s:i}", "prompt_n", (json_int_t)r->n_prompt, "prompt_ms",
-                                r->prompt_ms, "prompt_per_second", per_second(r->n_prompt, r->prompt_ms), "predicted_n",
-                                (json_int_t)r->n_reply, "predicted_ms", r->reply_ms, "predicted_per_second",
-                                per_second(r->n_reply, r->reply_ms), "cache_n", (json_int_t)r->n_cached, "draft_n", 0,
-                                "draft_n_accepted", 0);
-    json_t *machine = json_pack("{s:s, s:i, s:{}}", "kernel_level", s->info->kern, "threads", otr_engine_n_threads(s->engine), "t_ms");
-    return json_print(json_pack(
-        "{s:s%, s:o, s:o, s:s, s:b, s:s, s:I, s:s, s:o, s:n, s:o}", "text", r->text ? r->text : "", r->n_text, "tokens",
-        json_ids(r->tokens, r->n_reply), "prompt_tokens", json_ids(p->ids, p->n), "stop", stop[r->stop], "lossless", 1, "exact",
-        "bytes", "seed", (json_int_t)s->o->sampling.seed, "kv_type", kv_type_name(s->o->engine.kv_type), "timings", timings,
-        "speculative", "machine", machine));
+    static const char *const stop[] = {
+        [OTR_STOP_EOS] = "eos", [OTR_STOP_LENGTH] = "length", [OTR_STOP_STRING] = "stop", [OTR_STOP_ABORT] = "abort"};
+    json_t *timings = json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:I, s:i, s:i}", "prompt_n", (json_int_t)r->n_prompt,
+                                "prompt_ms", r->prompt_ms, "prompt_per_second", per_second(r->n_prompt, r->prompt_ms),
+                                "predicted_n", (json_int_t)r->n_reply, "predicted_ms", r->reply_ms,
+                                "predicted_per_second", per_second(r->n_reply, r->reply_ms), "cache_n",
+                                (json_int_t)r->n_cached, "draft_n", 0, "draft_n_accepted", 0);
+    json_t *machine = json_pack("{s:s, s:i, s:{}}", "kernel_level", s->info->kern, "threads",
+                                otr_engine_n_threads(s->engine), "t_ms");
+    return json_print(
+        json_pack("{s:s%, s:o, s:o, s:s, s:b, s:s, s:I, s:s, s:o, s:n, s:o}", "text", r->text ? r->text : "", r->n_text,
+                  "tokens", json_ids(r->tokens, r->n_reply), "prompt_tokens", json_ids(p->ids, p->n), "stop",
+                  stop[r->stop], "lossless", 1, "exact", "bytes", "seed", (json_int_t)s->o->sampling.seed, "kv_type",
+                  kv_type_name(s->o->engine.kv_type), "timings", timings, "speculative", "machine", machine));
 }
 
 static int finish(const struct session *s, const struct prompt *p, const struct otr_gen_result *r)

@@ -23,8 +23,8 @@ struct flag_set engine_flags(struct engine_opts *o)
 #define E(member) offsetof(struct engine_opts, member)
     static const struct flag flags[] = {
         {"-m --model", FLAG_STR, E(model), "FILE", "model, a GGUF file", 0, 0, "LLAMA_ARG_MODEL"},
-        {"-t --threads", FLAG_INT, E(n_threads), "N", "threads (default: one for each core); the output is the same", -1, 256,
-         "LLAMA_ARG_THREADS"},
+        {"-t --threads", FLAG_INT, E(n_threads), "N", "threads (default: one for each core); the output is the same",
+         -1, 256, "LLAMA_ARG_THREADS"},
         {"-b --batch-size", FLAG_INT, E(n_batch), "N", "prompt tokens in one pass (512)", 1, 4096, "LLAMA_ARG_BATCH"},
         {"-ctk --cache-type-k", FLAG_STR, E(kv_k), "TYPE", "+", 0, 0, "LLAMA_ARG_CACHE_TYPE_K"},
         {"-ctv --cache-type-v", FLAG_STR, E(kv_v), "TYPE", "keys and values in f16 (default) or f32", 0, 0,
@@ -42,9 +42,11 @@ static int kv_type_of(const char *name, const char *flag, enum otr_kv_type *out,
     else if (strcmp(name, "f32") == 0)
         *out = OTR_KV_F32;
     else if (strcmp(name, "q8") == 0 || strcmp(name, "q8_0") == 0)
-        return OTR_FAIL(err, ARG, "bad value (%s): %s comes with a later version; this one has f16 and f32", flag, name);
+        return OTR_FAIL(err, ARG, "bad value (%s): %s comes with a later version; this one has f16 and f32", flag,
+                        name);
     else
-        return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not f16 or f32", flag, err_quote(q, sizeof q, name, strlen(name)));
+        return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not f16 or f32", flag,
+                        err_quote(q, sizeof q, name, strlen(name)));
     return OTR_OK;
 }
 
@@ -63,36 +65,44 @@ int engine_opts_check(struct engine_opts *o, struct otr_err *err)
     if ((rc = kv_type_of(o->kv_k, "-ctk", &o->kv_type, err)) < 0 || (rc = kv_type_of(o->kv_v, "-ctv", &v, err)) < 0)
         return rc;
     if (v != o->kv_type)
-        return OTR_FAIL(err, ARG, "bad value (-ctk, -ctv): %s and %s, but both must be the same in this version", o->kv_k, o->kv_v);
+        return OTR_FAIL(err, ARG, "bad value (-ctk, -ctv): %s and %s, but both must be the same in this version",
+                        o->kv_k, o->kv_v);
     return OTR_OK;
 }
 
 /* ---- run ---- */
 
 static const struct flag prompt_flags[] = {
-    {"-p --prompt", FLAG_STR, AT(prompt), "TEXT", "prompt; put through the model's chat template if it has one", 0, 0, NULL},
+    {"-p --prompt", FLAG_STR, AT(prompt), "TEXT", "prompt; put through the model's chat template if it has one", 0, 0,
+     NULL},
     {"-f --file", FLAG_STR, AT(file), "FILE", "prompt from a file, - is stdin; a message loses its last newline", 0, 0,
      NULL},
-    {"-sys --system --system-prompt", FLAG_STR, AT(system), "TEXT", "system text, before the prompt or the chat", 0, 0, NULL},
-    {"--raw -no-cnv --no-conversation", FLAG_BOOL, AT(raw), NULL, "no template: complete the text as it stands", 0, 0, NULL},
-    {"--chat -cnv --conversation", FLAG_BOOL, AT(chat), NULL, "chat, though stdin is no terminal: each line is a message", 0, 0,
+    {"-sys --system --system-prompt", FLAG_STR, AT(system), "TEXT", "system text, before the prompt or the chat", 0, 0,
      NULL},
-    {"-c --ctx-size --context", FLAG_INT, AT(engine.n_ctx), "N", "context in tokens (default: as trained, at most 4096)", 0, 1 << 24,
-     "LLAMA_ARG_CTX_SIZE"},
-    {"-n --n-predict --predict", FLAG_INT, AT(n_predict), "N", "longest reply in tokens (-1, the default: up to the context)", -2,
-     UNBOUNDED, "LLAMA_ARG_N_PREDICT"},
-    {"--stop -r --reverse-prompt", FLAG_LIST, AT(stops), "TEXT", "end the reply before this text; may be repeated", 0, 0, NULL},
+    {"--raw -no-cnv --no-conversation", FLAG_BOOL, AT(raw), NULL, "no template: complete the text as it stands", 0, 0,
+     NULL},
+    {"--chat -cnv --conversation", FLAG_BOOL, AT(chat), NULL,
+     "chat, though stdin is no terminal: each line is a message", 0, 0, NULL},
+    {"-c --ctx-size --context", FLAG_INT, AT(engine.n_ctx), "N",
+     "context in tokens (default: as trained, at most 4096)", 0, 1 << 24, "LLAMA_ARG_CTX_SIZE"},
+    {"-n --n-predict --predict", FLAG_INT, AT(n_predict), "N",
+     "longest reply in tokens (-1, the default: up to the context)", -2, UNBOUNDED, "LLAMA_ARG_N_PREDICT"},
+    {"--stop -r --reverse-prompt", FLAG_LIST, AT(stops), "TEXT", "end the reply before this text; may be repeated", 0,
+     0, NULL},
     {"--ignore-eos", FLAG_BOOL, AT(ignore_eos), NULL, "go on after an end token", 0, 0, NULL},
     {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object: text, tokens, timings", 0, 0, NULL},
-    {"--spec --spec-type", FLAG_LIST, AT(spec), "METHOD", "speculation: none or auto; help lists the methods", 0, 0, NULL},
+    {"--spec --spec-type", FLAG_LIST, AT(spec), "METHOD", "speculation: none or auto; help lists the methods", 0, 0,
+     NULL},
 };
 
 static const struct flag sampling_flags[] = {
     {"-s --seed", FLAG_INT64, AT(seed), "N", "seed of the draws (default: random, and reported)", -1, 9e18, NULL},
-    {"--temp --temperature", FLAG_FLOAT, AT(sampling.temp), "X", "temperature (0.8); 0 takes the likeliest token", 0, UNBOUNDED, NULL},
+    {"--temp --temperature", FLAG_FLOAT, AT(sampling.temp), "X", "temperature (0.8); 0 takes the likeliest token", 0,
+     UNBOUNDED, NULL},
     {"--top-k", FLAG_INT, AT(sampling.top_k), "N", "+", 0, UNBOUNDED, "LLAMA_ARG_TOP_K"},
     {"--top-p", FLAG_FLOAT, AT(sampling.top_p), "X", "+", 0, 1, NULL},
-    {"--min-p", FLAG_FLOAT, AT(sampling.min_p), "X", "draw from the likeliest (40, 0.95, 0.05; off: 0, 1, 0)", 0, 1, NULL},
+    {"--min-p", FLAG_FLOAT, AT(sampling.min_p), "X", "draw from the likeliest (40, 0.95, 0.05; off: 0, 1, 0)", 0, 1,
+     NULL},
     {"--typical --typical-p", FLAG_FLOAT, AT(sampling.typical_p), "X", "locally typical mass (1: off)", 0, 1, NULL},
     {"--repeat-penalty", FLAG_FLOAT, AT(sampling.repeat_penalty), "X", "+", 0.01, 100, NULL},
     {"--repeat-last-n", FLAG_INT, AT(sampling.penalty_last_n), "N", "+", -1, UNBOUNDED, NULL},
@@ -102,9 +112,10 @@ static const struct flag sampling_flags[] = {
     {"--dry-multiplier", FLAG_FLOAT, AT(sampling.dry_multiplier), "X", "+", 0, 100, NULL},
     {"--dry-base", FLAG_FLOAT, AT(sampling.dry_base), "X", "+", 1, 100, NULL},
     {"--dry-allowed-length", FLAG_INT, AT(sampling.dry_allowed_length), "N", "+", 0, UNBOUNDED, NULL},
-    {"--dry-penalty-last-n", FLAG_INT, AT(sampling.dry_penalty_last_n), "N", "penalty for longer repeats (0, 1.75, 2, -1: off)", -1,
-     UNBOUNDED, NULL},
-    {"--logit-bias -l", FLAG_LIST, AT(bias_text), "ID+X", "add X to a token's logit; ID-inf bans it; may be repeated", 0, 0, NULL},
+    {"--dry-penalty-last-n", FLAG_INT, AT(sampling.dry_penalty_last_n), "N",
+     "penalty for longer repeats (0, 1.75, 2, -1: off)", -1, UNBOUNDED, NULL},
+    {"--logit-bias -l", FLAG_LIST, AT(bias_text), "ID+X", "add X to a token's logit; ID-inf bans it; may be repeated",
+     0, 0, NULL},
 };
 
 static struct flag_cmd run_cmd(struct run_opts *o)
@@ -114,7 +125,9 @@ static struct flag_cmd run_cmd(struct run_opts *o)
         .usage = "-m MODEL [-p TEXT | -f FILE] [flags]",
         .about = "Completes a prompt. With no prompt: reads one from stdin, or chats if stdin is a terminal.",
         .example = "-m ~/.cache/outrider/SmolLM2-135M-Instruct-Q4_1.gguf -p \"Name three birds.\"",
-        .sets = {engine_flags(&o->engine), {prompt_flags, N_OF(prompt_flags), o}, {sampling_flags, N_OF(sampling_flags), o},
+        .sets = {engine_flags(&o->engine),
+                 {prompt_flags, N_OF(prompt_flags), o},
+                 {sampling_flags, N_OF(sampling_flags), o},
                  foreign_flags()},
     };
 }
@@ -135,8 +148,10 @@ static int parse_bias(const char *s, struct otr_logit_bias *out, struct otr_err 
     const bool sign = s[n] == '+' || s[n] == '-';
     const float x = sign && s[n + 1] != '+' && s[n + 1] != '-' ? strtof(s + n, &end) : NAN;
     if (id < 0 || id > INT32_MAX || isnan(x) || end == s + n || *end || (isinf(x) && x > 0.0f))
-        return OTR_FAIL(err, ARG, "bad value (--logit-bias): '%s' is not a token id, + or -, and a number or inf to ban it (15043-inf)",
-                        err_quote(q, sizeof q, s, strlen(s)));
+        return OTR_FAIL(
+            err, ARG,
+            "bad value (--logit-bias): '%s' is not a token id, + or -, and a number or inf to ban it (15043-inf)",
+            err_quote(q, sizeof q, s, strlen(s)));
     *out = (struct otr_logit_bias){(int32_t)id, x};
     return OTR_OK;
 }
@@ -166,8 +181,10 @@ static int check_spec(struct run_opts *o, struct otr_err *err)
         if (strcmp(s, "help") == 0)
             o->spec_help = true;
         else if (strcmp(s, "none") != 0 && strcmp(s, "auto") != 0)
-            return OTR_FAIL(err, ARG, "not available (--spec %s): speculative methods come with a later version; this one has none and auto",
-                            err_quote(q, sizeof q, s, strlen(s)));
+            return OTR_FAIL(
+                err, ARG,
+                "not available (--spec %s): speculative methods come with a later version; this one has none and auto",
+                err_quote(q, sizeof q, s, strlen(s)));
     }
     return OTR_OK;
 }
@@ -211,9 +228,11 @@ static int check(struct run_opts *o, const struct flag_words *words, struct otr_
     return choose_seed(o, err);
 }
 
-int run_opts_parse(struct run_opts *o, int argc, char **argv, FILE *notes, struct flag_words *words, struct otr_err *err)
+int run_opts_parse(struct run_opts *o, int argc, char **argv, FILE *notes, struct flag_words *words,
+                   struct otr_err *err)
 {
-    *o = (struct run_opts){.engine = engine_opts_default(), .n_predict = -1, .seed = -1, .sampling = otr_sampling_default()};
+    *o = (struct run_opts){
+        .engine = engine_opts_default(), .n_predict = -1, .seed = -1, .sampling = otr_sampling_default()};
     const struct flag_cmd c = run_cmd(o);
     const int rc = flags_parse(&c, argc, argv, notes, words, err);
     return rc < 0 || words->help ? rc : check(o, words, err);

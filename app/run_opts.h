@@ -24,15 +24,16 @@ struct run_opts {
     struct engine_opts engine;
     const char *prompt, *file, *system;
     bool raw, chat, json, ignore_eos;
-    int n_predict;             /* -1: up to the context */
-    int64_t seed;              /* as given: -1 for a random one; sampling.seed holds the one in use */
+    int n_predict; /* -1: up to the context */
+    int64_t seed;  /* as given: -1 for a random one; sampling.seed holds the one in use */
     struct flag_list stops, bias_text, spec;
     struct otr_sampling sampling; /* sampling.bias is owned */
-    bool spec_help;            /* --spec help */
+    bool spec_help;               /* --spec help */
 };
 
 /* OTR_E_ARG: a bad command line. run_opts_free in any case. */
-int run_opts_parse(struct run_opts *o, int argc, char **argv, FILE *notes, struct flag_words *words, struct otr_err *err);
+int run_opts_parse(struct run_opts *o, int argc, char **argv, FILE *notes, struct flag_words *words,
+                   struct otr_err *err);
 void run_opts_free(struct run_opts *o);
 void run_opts_help(const char *program, FILE *out);
 

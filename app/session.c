@@ -63,11 +63,12 @@ struct source {
     size_t n_msgs;
 };
 
-static int64_t encode_once(const struct session *s, const struct source *from, const struct prompt *to, struct otr_err *err)
+static int64_t encode_once(const struct session *s, const struct source *from, const struct prompt *to,
+                           struct otr_err *err)
 {
     if (from->raw)
-        return otr_tokenize(s->model, from->raw->bytes, from->raw->n, OTR_TOK_ADD_SPECIAL | OTR_TOK_PARSE_SPECIAL, to->ids, to->n,
-                            err);
+        return otr_tokenize(s->model, from->raw->bytes, from->raw->n, OTR_TOK_ADD_SPECIAL | OTR_TOK_PARSE_SPECIAL,
+                            to->ids, to->n, err);
     return otr_chat_tokenize(s->model, from->msgs, from->n_msgs, true, to->ids, to->n, err);
 }
 
@@ -140,8 +141,13 @@ static int run_prompt(struct session *s, const struct prompt *p, size_t *done, s
 int session_reply(struct session *s, const struct prompt *p, size_t max_tokens, bool quiet, struct otr_gen_result *out,
                   struct otr_err *err)
 {
-    const struct otr_gen g = {.sampling = s->o->sampling, .max_tokens = max_tokens, .ignore_eos = s->o->ignore_eos,
-                              .stops = s->o->stops.v, .n_stops = s->o->stops.n, .on_text = on_text, .user = &quiet};
+    const struct otr_gen g = {.sampling = s->o->sampling,
+                              .max_tokens = max_tokens,
+                              .ignore_eos = s->o->ignore_eos,
+                              .stops = s->o->stops.v,
+                              .n_stops = s->o->stops.n,
+                              .on_text = on_text,
+                              .user = &quiet};
     const size_t cached = keep_common(s->seq, p);
     size_t done = cached;
     int rc = OTR_OK;

@@ -86,11 +86,15 @@ static int print_ids(const struct tokenizer *t, const struct ids *l, bool json)
 int cmd_tokenize(int argc, char **argv)
 {
     static const struct flag flags[] = {
-        {"-m --model", FLAG_STR, AT(model), "FILE", "model, or a file with the vocabulary only", 0, 0, "LLAMA_ARG_MODEL"},
+        {"-m --model", FLAG_STR, AT(model), "FILE", "model, or a file with the vocabulary only", 0, 0,
+         "LLAMA_ARG_MODEL"},
         {"-p --prompt", FLAG_STR, AT(prompt), "TEXT", "the text", 0, 0, NULL},
-        {"-f --file", FLAG_STR, AT(file), "FILE", "the text from a file, byte for byte; - is stdin, the default", 0, 0, NULL},
-        {"--no-bos", FLAG_BOOL, AT(no_bos), NULL, "no BOS in front (and no EOS), whatever the vocabulary says", 0, 0, NULL},
-        {"--parse-special", FLAG_BOOL, AT(parse_special), NULL, "the name of a special token becomes that token", 0, 0, NULL},
+        {"-f --file", FLAG_STR, AT(file), "FILE", "the text from a file, byte for byte; - is stdin, the default", 0, 0,
+         NULL},
+        {"--no-bos", FLAG_BOOL, AT(no_bos), NULL, "no BOS in front (and no EOS), whatever the vocabulary says", 0, 0,
+         NULL},
+        {"--parse-special", FLAG_BOOL, AT(parse_special), NULL, "the name of a special token becomes that token", 0, 0,
+         NULL},
         {"--json --ids", FLAG_BOOL, AT(json), NULL, "one JSON array of ids", 0, 0, NULL},
     };
     struct opts o = {0};
@@ -137,7 +141,8 @@ static int parse_ids(const char *s, struct ids *out, struct otr_err *err)
         const long id = strtol(s, &end, 10);
         if (end == s || errno || id < 0 || id > INT32_MAX || !strchr("[], \t\r\n", *end)) {
             const size_t n = strcspn(s, "[], \t\r\n");
-            return OTR_FAIL(err, ARG, "bad token id (%s): it is not a whole number from 0 on", err_quote(q, sizeof q, s, n));
+            return OTR_FAIL(err, ARG, "bad token id (%s): it is not a whole number from 0 on",
+                            err_quote(q, sizeof q, s, n));
         }
         if (ids_push(out, (int32_t)id) < 0)
             return OTR_FAIL(err, NOMEM, "no memory for %zu token ids", out->n + 1);
@@ -155,7 +160,8 @@ static int read_ids(const struct flag_words *words, struct ids *out, struct otr_
     if (words->n > 0)
         return rc;
     if ((rc = cli_read_file(&t, "-", err)) == OTR_OK)
-        rc = strlen(t.bytes) == t.n ? parse_ids(t.bytes, out, err) : OTR_FAIL(err, FORMAT, "zero byte among the token ids (stdin)");
+        rc = strlen(t.bytes) == t.n ? parse_ids(t.bytes, out, err)
+                                    : OTR_FAIL(err, FORMAT, "zero byte among the token ids (stdin)");
     free(t.bytes);
     return rc;
 }
@@ -183,7 +189,8 @@ static int print_text(const struct tokenizer *tok, const struct ids *ids, bool s
 int cmd_detokenize(int argc, char **argv)
 {
     static const struct flag flags[] = {
-        {"-m --model", FLAG_STR, AT(model), "FILE", "model, or a file with the vocabulary only", 0, 0, "LLAMA_ARG_MODEL"},
+        {"-m --model", FLAG_STR, AT(model), "FILE", "model, or a file with the vocabulary only", 0, 0,
+         "LLAMA_ARG_MODEL"},
         {"--special", FLAG_BOOL, AT(special), NULL, "special tokens show their names", 0, 0, NULL},
     };
     struct opts o = {0};
@@ -208,7 +215,8 @@ int cmd_detokenize(int argc, char **argv)
         rc = read_ids(&words, &ids, &err);
     for (size_t i = 0; rc == OTR_OK && i < ids.n; i++)
         if (ids.v[i] >= tokenizer_n_vocab(tok))
-            rc = OTR_FAIL(&err, ARG, "bad token id (%d): the vocabulary ends at %d", ids.v[i], tokenizer_n_vocab(tok) - 1);
+            rc = OTR_FAIL(&err, ARG, "bad token id (%d): the vocabulary ends at %d", ids.v[i],
+                          tokenizer_n_vocab(tok) - 1);
     if (rc == OTR_OK)
         rc = print_text(tok, &ids, o.special, &err);
     ids_free(&ids);

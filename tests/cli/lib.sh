@@ -60,6 +60,9 @@ json() {
     python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"
 }
 
+# field NAME EXPRESSION WANTED: the same of $tmp/r.json, compared
+field() { same "$1" "$(json "$tmp/r.json" "$2")" "$3"; }
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

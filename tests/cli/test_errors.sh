@@ -34,7 +34,11 @@ head -c 40000 "$stories" > "$tmp/short.gguf"
 refused "short model" 1 "short.gguf" "$program" run -m "$tmp/short.gguf" -p x
 { printf 'JUNK'; tail -c +5 "$stories"; } > "$tmp/junk.gguf"
 refused "no GGUF file" 1 "junk.gguf" "$program" run -m "$tmp/junk.gguf" -p x
-{ printf 'GGUF\003\0\0\0'; printf '\377\377\377\377\377\377\377\017%.0s' 1 2; head -c 4096 /dev/zero; } > "$tmp/huge.gguf"
+{
+    printf 'GGUF\003\0\0\0'
+    printf '\377\377\377\377\377\377\377\017%.0s' 1 2 # tensors, keys
+    head -c 4096 /dev/zero
+} > "$tmp/huge.gguf"
 refused "model that claims too much" 1 "huge.gguf" "$program" run -m "$tmp/huge.gguf" -p x
 vocab=$shared/tokenizer-tests/ggml-vocab-llama-spm.gguf
 if [ -f "$vocab" ]; then
@@ -42,6 +46,14 @@ if [ -f "$vocab" ]; then
 else
     echo "SKIPPED: $vocab is not there"
 fi
+# shellcheck disable=SC2317
+limited() { # KIB COMMAND...
+    (
+        ulimit -v "$1"
+        shift
+        exec "$@"
+    )
+}
 refused "unknown kernels" 1 "no kernel level 'mmx'" env OUTRIDER_KERN=mmx "${run[@]}" -p x
 if ldd "$program" | grep -q asan || grep -q __asan_init "$program" || grep -q __tsan_init "$program"; then
     echo "SKIPPED: a limit of memory (sanitizers need more)"
@@ -50,9 +62,9 @@ elif [ ! -f "$smollm" ]; then
 else
     # enough for the program to start; then to map the file; then to repack it
     for kib in 40000 130000 200000; do
-        refused "no memory, $kib KiB" 1 "memory|Cannot allocate" bash -c "ulimit -v $kib; exec \"\$@\"" - "$program" run -m "$smollm" -p x
+        refused "no memory, $kib KiB" 1 "memory|Cannot allocate" limited "$kib" "$program" run -m "$smollm" -p x
     done
-    refused "no memory for the cache" 1 "memory|Cannot allocate" bash -c "ulimit -v 400000; exec \"\$@\"" - "${run[@]}" -c 16000000 -p x
+    refused "no memory for the cache" 1 "memory|Cannot allocate" limited 400000 "${run[@]}" -c 16000000 -p x
 fi
 
 # ---- prompts: exit 1 ----
@@ -71,7 +83,8 @@ refused "bias of no token" 1 "token 512 is outside the vocabulary of 512" "${run
 refused "text to score is too short" 1 "too short|empty" "$program" perplexity -m "$stories" /dev/null
 refused "text to score is not there" 1 "cannot read" "$program" perplexity -m "$stories" "$tmp/none.txt"
 refused "token id with letters" 1 "bad token id \(4x\)" "$program" detokenize -m "$stories" 3 4x
-refused "token id over the vocabulary" 1 "bad token id \(512\): the vocabulary ends at 511" "$program" detokenize -m "$stories" 512
+refused "token id over the vocabulary" 1 "bad token id \(512\): the vocabulary ends at 511" \
+    "$program" detokenize -m "$stories" 512
 
 # ---- a model without a chat template ----
 refused "system text without a template" 1 "no chat template" "$program" run -m "$stories" --system s -p x

@@ -43,48 +43,51 @@ check "-f -" cmp -s "$tmp/out" "$tmp/out2"
 # ---- --json ----
 quiet "${run[@]}" -p "$start" --temp 0 -n 12 --seed 9 --json > "$tmp/r.json"
 same "one line of JSON" "$(wc -l < "$tmp/r.json")" 1
-same "keys" "$(json "$tmp/r.json" '" ".join(sorted(r))')" \
+field "keys" '" ".join(sorted(r))' \
     "exact kv_type lossless machine prompt_tokens seed speculative stop text timings tokens"
-same "timings" "$(json "$tmp/r.json" '" ".join(sorted(r["timings"]))')" \
-    "cache_n draft_n draft_n_accepted predicted_ms predicted_n predicted_per_second prompt_ms prompt_n prompt_per_second"
-same "machine" "$(json "$tmp/r.json" '" ".join(sorted(r["machine"]))')" "kernel_level t_ms threads"
-same "values" "$(json "$tmp/r.json" '[r[k] for k in ("stop", "lossless", "exact", "seed", "kv_type", "speculative")]')" \
+field "timings" '" ".join(sorted(r["timings"]))' \
+    "cache_n draft_n draft_n_accepted predicted_ms predicted_n predicted_per_second prompt_ms prompt_n \
+prompt_per_second"
+field "machine" '" ".join(sorted(r["machine"]))' "kernel_level t_ms threads"
+field "values" '[r[k] for k in ("stop", "lossless", "exact", "seed", "kv_type", "speculative")]' \
     "['length', True, 'bytes', 9, 'f16', None]"
-same "text" "$(json "$tmp/r.json" 'r["text"]')" "$(cat "$tmp/out")"
-same "counts" "$(json "$tmp/r.json" '[len(r["tokens"]), r["timings"]["predicted_n"], len(r["prompt_tokens"]), r["timings"]["prompt_n"]]')" \
+field "text" 'r["text"]' "$(cat "$tmp/out")"
+field "counts" '[len(r["tokens"]), r["timings"]["predicted_n"], len(r["prompt_tokens"]), r["timings"]["prompt_n"]]' \
     "[12, 12, 5, 5]"
-same "ids are those of tokenize" "$(json "$tmp/r.json" 'r["prompt_tokens"]')" "$("$program" tokenize -m "$stories" -p "$start" --json)"
+field "ids are those of tokenize" 'r["prompt_tokens"]' "$("$program" tokenize -m "$stories" -p "$start" --json)"
 quiet "${run[@]}" -p "$start" --temp 0 -n 3 --json -ctk f32 -ctv f32 -t 2 > "$tmp/r.json"
-same "KV type and threads" "$(json "$tmp/r.json" '[r["kv_type"], r["machine"]["threads"]]')" "['f32', 2]"
+field "KV type and threads" '[r["kv_type"], r["machine"]["threads"]]' "['f32', 2]"
 
 # ---- seeds ----
 draw() { quiet "${run[@]}" -p "$start" -n 20 --temp 1.5 --top-k 0 --top-p 1 --min-p 0 "$@"; }
 same "one seed, one text" "$(draw --seed 5)" "$(draw --seed 5 -t 2 -b 2)"
 check "another seed, another text" test "$(draw --seed 5)" != "$(draw --seed 6)"
 draw --json > "$tmp/r.json"
-same "the random seed is reported, and repeats the text" "$(draw --seed "$(json "$tmp/r.json" 'r["seed"]')")" "$(json "$tmp/r.json" 'r["text"]')"
+seed=$(json "$tmp/r.json" 'r["seed"]')
+field "the random seed is reported, and repeats the text" 'r["text"]' "$(draw --seed "$seed")"
 draw --json > "$tmp/r2.json"
 check "two random seeds differ" test "$(json "$tmp/r.json" 'r["seed"]')" != "$(json "$tmp/r2.json" 'r["seed"]')"
 same "-s, --seed=, llama.cpp's spelling with _" "$(draw -s 5)" "$(draw --seed=5)"
 
 # ---- ends ----
 quiet "${run[@]}" -p "$start" --temp 0 --stop " Lily" --json > "$tmp/r.json"
-same "stop string" "$(json "$tmp/r.json" '[r["stop"], r["text"]]')" "['stop', ', there was a little girl named']"
+field "stop string" '[r["stop"], r["text"]]' "['stop', ', there was a little girl named']"
 quiet "${run[@]}" -p "$start" --temp 0 -r xyz -r "girl named L" --json > "$tmp/r.json"
-same "stop string over token borders" "$(json "$tmp/r.json" 'r["text"]')" ", there was a little "
+field "stop string over token borders" 'r["text"]' ", there was a little "
 quiet "${run[@]}" -p "$start" --temp 0 -n -1 -c 48 --json > "$tmp/r.json"
-same "a full context ends the reply" "$(json "$tmp/r.json" '[r["stop"], len(r["prompt_tokens"]) + len(r["tokens"])]')" "['length', 49]"
+field "a full context ends the reply" '[r["stop"], len(r["prompt_tokens"]) + len(r["tokens"])]' "['length', 49]"
 quiet "${run[@]}" -p "$start" --temp 0 -n 1 --logit-bias 432-inf --json > "$tmp/r.json"
 check "a banned token" test "$(json "$tmp/r.json" 'r["tokens"][0]')" != 432
 quiet "${run[@]}" -p "$start" --temp 0 -n 4 --logit-bias 2+100 --json > "$tmp/r.json"
-same "EOS ends" "$(json "$tmp/r.json" '[r["stop"], r["tokens"], r["text"]]')" "['eos', [2], '']"
+field "EOS ends" '[r["stop"], r["tokens"], r["text"]]' "['eos', [2], '']"
 quiet "${run[@]}" -p "$start" --temp 0 -n 4 --logit-bias 2+100 --ignore-eos --json > "$tmp/r.json"
-same "--ignore-eos goes on" "$(json "$tmp/r.json" '[r["stop"], r["tokens"]]')" "['length', [2, 2, 2, 2]]"
+field "--ignore-eos goes on" '[r["stop"], r["tokens"]]' "['length', [2, 2, 2, 2]]"
 
 # ---- variables of llama.cpp; the flag wins ----
-same "LLAMA_ARG_N_PREDICT" "$(LLAMA_ARG_MODEL=$stories LLAMA_ARG_N_PREDICT=3 quiet "$program" run --raw -p "$start" --json > "$tmp/r.json"
-    json "$tmp/r.json" 'len(r["tokens"])')" 3
-same "the flag wins" "$(LLAMA_ARG_N_PREDICT=3 quiet "${run[@]}" -n 4 -p "$start" --json > "$tmp/r.json"; json "$tmp/r.json" 'len(r["tokens"])')" 4
+LLAMA_ARG_MODEL=$stories LLAMA_ARG_N_PREDICT=3 quiet "$program" run --raw -p "$start" --json > "$tmp/r.json"
+field "LLAMA_ARG_MODEL, LLAMA_ARG_N_PREDICT" 'len(r["tokens"])' 3
+LLAMA_ARG_N_PREDICT=3 quiet "${run[@]}" -n 4 -p "$start" --json > "$tmp/r.json"
+field "the flag wins" 'len(r["tokens"])' 4
 "${run[@]}" -p "$start" -n 2 -ngl 99 -fa on --no-mmap > /dev/null 2> "$tmp/err"
 same "flags that do nothing here say so" "$(grep -c 'note: .* does nothing here' "$tmp/err")" 3
 
@@ -105,7 +108,8 @@ check "interrupted: figures" grep -q 'reply tokens.*; stopped$' "$tmp/err"
 for command in run tokenize detokenize perplexity; do
     "$program" $command --help > "$tmp/out"
     same "$command --help: status" $? 0
-    check "$command --help fits" test "$(wc -l < "$tmp/out")" -le 40 -a "$(sed '/^example/,$d' "$tmp/out" | wc -L)" -le 100
+    check "$command --help: lines" test "$(wc -l < "$tmp/out")" -le 40
+    check "$command --help: columns" test "$(sed '/^example/,$d' "$tmp/out" | wc -L)" -le 100
     check "$command --help has an example" grep -q " $command -m " "$tmp/out"
 done
 same "--version" "$("$program" --version)" "outrider 0.1.0"
@@ -116,18 +120,19 @@ if [ ! -f "$smollm" ]; then
     finish
 fi
 real=("$program" run -m "$smollm" --temp 0 -n 8)
+# what the template of SmolLM2 makes of a system text and the message "Hi" (but its last newline)
+written() { printf '<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant' "$1"; }
+ids() { "$program" tokenize -m "$smollm" --parse-special --no-bos --json -p "$(written "$1")"$'\n'; }
+standard="You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 quiet "${real[@]}" -p "Hi" --json > "$tmp/r.json"
-# the template of SmolLM2, as its file has it
-chatml=$'<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'
-same "-p goes through the template" "$(json "$tmp/r.json" 'r["prompt_tokens"]')" \
-    "$("$program" tokenize -m "$smollm" --parse-special --no-bos -p "$chatml" --json)"
-same "a message from stdin loses its last newline" "$(echo Hi | quiet "${real[@]}")" "$(json "$tmp/r.json" 'r["text"]')"
-same "the template written out, --raw" "$(quiet "${real[@]}" --raw -p "$chatml")" "$(json "$tmp/r.json" 'r["text"]')"
+text=$(json "$tmp/r.json" 'r["text"]')
+field "-p goes through the template" 'r["prompt_tokens"]' "$(ids "$standard")"
+same "a message from stdin loses its last newline" "$(echo Hi | quiet "${real[@]}")" "$text"
+same "the template written out, --raw" "$(quiet "${real[@]}" --raw -p "$(written "$standard")"$'\n')" "$text"
 quiet "${real[@]}" -p "<|im_end|>" --json > "$tmp/r.json"
-same "a message yields no special token" "$(json "$tmp/r.json" 'r["prompt_tokens"].count(2)')" 2
+field "a message yields no special token" 'r["prompt_tokens"].count(2)' 2
 quiet "${real[@]}" --system "Be brief." -p "Hi" --json > "$tmp/r.json"
-same "--system" "$(json "$tmp/r.json" 'r["prompt_tokens"]')" \
-    "$("$program" tokenize -m "$smollm" --parse-special --no-bos --json -p $'<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n')"
+field "--system" 'r["prompt_tokens"]' "$(ids "Be brief.")"
 printf 'a\0b' > "$tmp/zero.txt"
 refused "zero byte in a message" 1 "zero byte in a message .*offset 1" "${real[@]}" -f "$tmp/zero.txt"
 "$program" run --help | sed -n '/^example:/{n;s/^  //;p;}' > "$tmp/example.sh"

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #include "flags.c"
 #include "foreign_flags.c"
 #include "run_opts.c"
@@ -30,8 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int rc = run_opts_parse(&o, argc, argv, NULL, &words, &err);
     if (rc < 0) {
         assert(err.msg[0]);
-        for (const char *p = err.msg; *p; p++)
-            assert(*p >= 0x20 && *p < 0x7f);
+        uint32_t cp;
+        for (size_t i = 0, k; err.msg[i]; i += k) {
+            k = utf8_char(err.msg + i, strlen(err.msg + i), &cp);
+            assert(k > 0 && !utf8_is_hostile(cp));
+        }
     } else if (!words.help && !o.spec_help) {
         assert(o.engine.model && words.n == 0 && o.n_predict != 0);
         assert(o.sampling.temp >= 0.0f && o.sampling.temp <= 1e9f);

@@ -54,7 +54,10 @@ static int parse(const char *text)
     snprintf(copy, sizeof copy, "cmd %s", text);
     for (char *w = strtok(copy, " "); w && n < MAX_ARGS; w = strtok(NULL, " "))
         line[n++] = w;
-    const struct flag_cmd c = {.name = "cmd", .usage = "", .about = "", .example = "",
+    const struct flag_cmd c = {.name = "cmd",
+                               .usage = "",
+                               .about = "",
+                               .example = "",
                                .sets = {{small_table, sizeof small_table / sizeof small_table[0], &got}}};
     return flags_parse(&c, n, line, NULL, &words, &err);
 }
@@ -201,19 +204,21 @@ static int parse_run(int argc, const char *const *argv)
     run_opts_free(&run);
     return run_opts_parse(&run, argc, copy, NULL, &words, &err);
 }
-#define RUN(...) \
-    parse_run((int)(sizeof((const char *const[]){"run", __VA_ARGS__}) / sizeof(char *)), (const char *const[]){"run", __VA_ARGS__})
-#define RUN_REFUSED(sentence, ...) \
-    do { \
-        assert_int_equal(RUN(__VA_ARGS__), OTR_E_ARG); \
-        assert_string_equal(err.msg, sentence); \
+#define RUN(...)                                                                                                       \
+    parse_run((int)(sizeof((const char *const[]){"run", __VA_ARGS__}) / sizeof(char *)),                               \
+              (const char *const[]){"run", __VA_ARGS__})
+#define RUN_REFUSED(sentence, ...)                                                                                     \
+    do {                                                                                                               \
+        assert_int_equal(RUN(__VA_ARGS__), OTR_E_ARG);                                                                 \
+        assert_string_equal(err.msg, sentence);                                                                        \
     } while (0)
 
 static void test_run_defaults(void **state)
 {
     (void)state;
     assert_int_equal(RUN("-m", "f"), OTR_OK);
-    assert_true(run.sampling.temp == 0.8f && run.sampling.top_k == 40 && run.sampling.top_p == 0.95f && run.sampling.min_p == 0.05f);
+    assert_true(run.sampling.temp == 0.8f && run.sampling.top_k == 40 && run.sampling.top_p == 0.95f &&
+                run.sampling.min_p == 0.05f);
     assert_int_equal(run.n_predict, -1);
     assert_int_equal(run.engine.n_ctx, 0);
     assert_int_equal(run.engine.kv_type, OTR_KV_F16);
@@ -224,8 +229,8 @@ static void test_run_defaults(void **state)
 static void test_run_names(void **state)
 {
     (void)state;
-    assert_int_equal(RUN("--model", "f", "--prompt", "p", "--predict", "5", "--ctx-size", "99", "--threads", "3", "--seed", "11",
-                         "--temperature", "0.5", "--top-k", "7", "--top-p", "0.25"),
+    assert_int_equal(RUN("--model", "f", "--prompt", "p", "--predict", "5", "--ctx-size", "99", "--threads", "3",
+                         "--seed", "11", "--temperature", "0.5", "--top-k", "7", "--top-p", "0.25"),
                      OTR_OK);
     assert_string_equal(run.engine.model, "f");
     assert_string_equal(run.prompt, "p");
@@ -234,22 +239,25 @@ static void test_run_names(void **state)
     assert_int_equal(run.engine.n_threads, 3);
     assert_true(run.sampling.seed == 11);
     assert_true(run.sampling.temp == 0.5f && run.sampling.top_k == 7 && run.sampling.top_p == 0.25f);
-    assert_int_equal(RUN("-m", "f", "--min-p", "0.125", "--typical", "0.5", "--repeat-penalty", "1.5", "--repeat-last-n", "-1",
-                         "--frequency-penalty", "0.25", "--presence-penalty", "-0.25", "-ctk", "f32", "-ctv", "f32"),
+    assert_int_equal(RUN("-m", "f", "--min-p", "0.125", "--typical", "0.5", "--repeat-penalty", "1.5",
+                         "--repeat-last-n", "-1", "--frequency-penalty", "0.25", "--presence-penalty", "-0.25", "-ctk",
+                         "f32", "-ctv", "f32"),
                      OTR_OK);
     assert_true(run.sampling.min_p == 0.125f && run.sampling.typical_p == 0.5f && run.sampling.repeat_penalty == 1.5f);
     assert_int_equal(run.sampling.penalty_last_n, -1);
     assert_true(run.sampling.frequency_penalty == 0.25f && run.sampling.presence_penalty == -0.25f);
     assert_int_equal(run.engine.kv_type, OTR_KV_F32);
-    assert_int_equal(RUN("-m", "f", "--dry-multiplier", "0.5", "--dry-base", "2", "--dry-allowed-length", "3", "--dry-penalty-last-n",
-                         "64", "-no-cnv", "-r", "a", "--stop", "b", "--ignore-eos", "--spec", "auto"),
+    assert_int_equal(RUN("-m", "f", "--dry-multiplier", "0.5", "--dry-base", "2", "--dry-allowed-length", "3",
+                         "--dry-penalty-last-n", "64", "-no-cnv", "-r", "a", "--stop", "b", "--ignore-eos", "--spec",
+                         "auto"),
                      OTR_OK);
     assert_true(run.sampling.dry_multiplier == 0.5f && run.sampling.dry_base == 2.0f);
     assert_int_equal(run.sampling.dry_allowed_length, 3);
     assert_int_equal(run.sampling.dry_penalty_last_n, 64);
     assert_true(run.raw && run.ignore_eos);
     assert_int_equal(run.stops.n, 2);
-    assert_int_equal(RUN("-m", "f", "-ngl", "99", "-fa", "on", "--no-mmap", "--jinja", "-ub", "512", "-s", "1"), OTR_OK);
+    assert_int_equal(RUN("-m", "f", "-ngl", "99", "-fa", "on", "--no-mmap", "--jinja", "-ub", "512", "-s", "1"),
+                     OTR_OK);
     assert_true(run.sampling.seed == 1);
 }
 
@@ -261,7 +269,8 @@ static void test_run_bias(void **state)
     assert_int_equal(run.sampling.bias[0].token, 15043);
     assert_true(run.sampling.bias[0].bias == 1.0f && run.sampling.bias[1].bias == -0.5f);
     assert_true(isinf(run.sampling.bias[2].bias) && run.sampling.bias[2].bias < 0.0f);
-    static const char *const bad[] = {"", "15043", "15043+", "+1", "1+nan", "1+inf", "1+-2", "1+2x", "99999999999+1", "1 +1", "-1+1"};
+    static const char *const bad[] = {"",     "15043", "15043+",        "+1",   "1+nan", "1+inf",
+                                      "1+-2", "1+2x",  "99999999999+1", "1 +1", "-1+1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(RUN("-m", "f", "--logit-bias", bad[i]), OTR_E_ARG);
 }
@@ -276,14 +285,18 @@ static void test_run_refused(void **state)
     RUN_REFUSED("two prompts (-p, -f): give one of them", "-m", "f", "-p", "x", "-f", "y");
     RUN_REFUSED("unexpected word (hello): a prompt comes after -p, in quotes", "-m", "f", "hello");
     RUN_REFUSED("bad value (--stop): an empty text would end every reply", "-m", "f", "--stop", "");
-    RUN_REFUSED("bad value (-ctk, -ctv): f32 and f16, but both must be the same in this version", "-m", "f", "-ctk", "f32");
+    RUN_REFUSED("bad value (-ctk, -ctv): f32 and f16, but both must be the same in this version", "-m", "f", "-ctk",
+                "f32");
     RUN_REFUSED("bad value (-ctv): q8 comes with a later version; this one has f16 and f32", "-m", "f", "-ctv", "q8");
     RUN_REFUSED("bad value (-ctk): 'int4' is not f16 or f32", "-m", "f", "-ctk", "int4");
-    RUN_REFUSED("not available (--spec ngram): speculative methods come with a later version; this one has none and auto", "-m", "f",
-                "--spec", "ngram");
-    RUN_REFUSED("flag not supported (-hf): nothing is downloaded at run time; fetch the file, then -m FILE", "-hf", "a/b");
+    RUN_REFUSED(
+        "not available (--spec ngram): speculative methods come with a later version; this one has none and auto", "-m",
+        "f", "--spec", "ngram");
+    RUN_REFUSED("flag not supported (-hf): nothing is downloaded at run time; fetch the file, then -m FILE", "-hf",
+                "a/b");
     RUN_REFUSED("unknown flag (--tmep): the nearest of 'run' is --temp", "-m", "f", "--tmep", "1");
-    RUN_REFUSED("flags at odds (--raw, --system): a system text needs the chat template", "-m", "f", "--raw", "--system", "x");
+    RUN_REFUSED("flags at odds (--raw, --system): a system text needs the chat template", "-m", "f", "--raw",
+                "--system", "x");
     assert_int_equal(RUN("--spec", "help"), OTR_OK);
     assert_true(run.spec_help);
 }
@@ -339,10 +352,17 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),        cmocka_unit_test(test_words),      cmocka_unit_test(test_ignored),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_environment), cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_run_defaults), cmocka_unit_test(test_run_names),  cmocka_unit_test(test_run_bias),
-        cmocka_unit_test(test_run_refused),  cmocka_unit_test(test_run_names_are_unique),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_ignored),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_run_defaults),
+        cmocka_unit_test(test_run_names),
+        cmocka_unit_test(test_run_bias),
+        cmocka_unit_test(test_run_refused),
+        cmocka_unit_test(test_run_names_are_unique),
         cmocka_unit_test(test_run_help_fits),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 import transformers
 from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig,
-                          GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+                          GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 
 N_TOK = 64
 STD = 0.1
 
-# A vocabulary that SPM can use: special tokens, the space, and printable ASCII. 99 rows: the last panel of 8 is partial.
+# A vocabulary that SPM can use: special tokens, the space, printable ASCII. 99 rows: the last panel of 8 is partial.
 PIECES = ["<unk>", "<s>", "</s>", "\u2581"] + list(string.ascii_letters + string.digits + string.punctuation) + ["th"]
 BASE = dict(vocab_size=len(PIECES), hidden_size=32, intermediate_size=72, num_hidden_layers=2, num_attention_heads=4,
             max_position_embeddings=512, rms_norm_eps=1e-5, pad_token_id=None, bos_token_id=1, eos_token_id=2)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Proof: the engine agrees with transformers on real models (SmolLM2 135M Q4_1, Gemma 3 270M Q4_K_M).
 
-    pip install torch transformers accelerate gguf sentencepiece       (for the oracle; not needed once its output is cached)
+    pip install torch transformers accelerate gguf sentencepiece   (the oracle; not needed once its output is cached)
     tools/proof_oracle.py [--build build] [--models DIR] [--shared ../shared] [--cache DIR] [--python PYTHON]
 
 The oracle (shared/tools/oracle.py: transformers, float32, dequantised weights) continues 32 prompts of Spec-Bench and
 HumanEval by 64 greedy tokens. Then, for each model:
   ids       our tokenizer gives the oracle's prompt ids
-  forced    fed the oracle's own tokens, our argmax is its token wherever its top-2 margin is at least 0.5 (and such positions
-            are at least 75 % of all); median and maximum of the difference of the log-probabilities are printed
+  forced    fed the oracle's own tokens, our argmax is its token wherever its top-2 margin is at least 0.5 (and such
+            positions are at least 75 % of all); median and maximum of the log-probability difference are printed
   free      our own greedy tokens equal its up to the first margin under 0.5
   perplexity  of the first 20,000 tokens of wikitext-2, within 1 % of the oracle's
 Exit status 0 if all hold. Oracle outputs are kept in --cache (default: the models' folder) and used again.
@@ -43,7 +43,8 @@ def spec_bench(shared):
 def choose_prompts(shared):
     """32 prompts, the same ones every time; the last 4 are long."""
     by = spec_bench(shared)
-    chosen = [by[c][0] for c in ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")]
+    turns = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
+    chosen = [by[c][0] for c in turns]
     chosen += by["translation"][:2] + by["qa"][:2] + by["math_reasoning"][:4] + by["rag"][:2]
     with gzip.open(shared / "data/humaneval/HumanEval.jsonl.gz", "rt", encoding="utf-8") as f:
         chosen += [json.loads(line)["prompt"] for line in f][:100:10]
@@ -58,8 +59,9 @@ def oracle(a, name):
     path = a.cache / f"oracle-{name}.json"
     if path.exists():
         answers = json.loads(path.read_text(encoding="utf-8"))
-        if [i["prompt"] for i in answers["items"]] == prompts and all(len(i["tokens"]) == N_TOK for i in answers["items"]):
-            return path, answers["items"]
+        items = answers["items"]
+        if [i["prompt"] for i in items] == prompts and all(len(i["tokens"]) == N_TOK for i in items):
+            return path, items
     asked = a.cache / "oracle-prompts.jsonl"
     asked.write_text("".join(json.dumps({"prompt": p}) + "\n" for p in prompts), encoding="utf-8")
     print(f"{name}: running the oracle (minutes)", flush=True)
@@ -88,8 +90,8 @@ def first_near_tie(margins):
 
 def compare_tokens(v, a, name):
     path, items = oracle(a, name)
-    run = subprocess.run([a.build / "tests/proof_teacher", a.models / f"{name}.gguf", path] + (["-k", a.kern] if a.kern else []),
-                         check=True, stdout=subprocess.PIPE)
+    command = [a.build / "tests/proof_teacher", a.models / f"{name}.gguf", path] + (["-k", a.kern] if a.kern else [])
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     ours = json.loads(run.stdout)["items"]
     n_long = sum(len(i["prompt_ids"]) > LONG_TOK for i in items)
     v.check(n_long >= 4, f"{name}: {len(items)} prompts, {n_long} of them over {LONG_TOK} tokens")
@@ -109,9 +111,10 @@ def compare_tokens(v, a, name):
                     wrong.append(f"prompt {k} position {pos} (margin {margin})")
             else:
                 n_equal_near += mine == token
-    v.check(n_clear >= 0.75 * n, f"{name}: margin >= {MARGIN} at {n_clear} of {n} positions ({100 * n_clear / n:.1f} %)")
-    v.check(n_equal == n_clear, f"{name}: forced: argmax equal at {n_equal} of these {n_clear}; at {n_equal_near} of the "
-            f"{n - n_clear} near-ties" + "".join("; differs: " + w for w in wrong[:5]))
+    share = 100 * n_clear / n
+    v.check(share >= 75, f"{name}: margin >= {MARGIN} at {n_clear} of {n} positions ({share:.1f} %)")
+    v.check(n_equal == n_clear, f"{name}: forced: argmax equal at {n_equal} of these {n_clear}; at {n_equal_near} "
+            f"of the {n - n_clear} near-ties" + "".join("; differs: " + w for w in wrong[:5]))
     print(f"      {name}: log-probability difference: median {statistics.median(diffs):.5f}, maximum {max(diffs):.5f}")
 
     early, whole = [], 0
@@ -120,18 +123,19 @@ def compare_tokens(v, a, name):
         if o["greedy"][:upto] != i["tokens"][:upto]:
             early.append(k)
         whole += o["greedy"] == i["tokens"]
-    v.check(not early, f"{name}: free: {len(items) - len(early)} of {len(items)} replies equal up to the first margin under {MARGIN}"
-            f"; {whole} equal in all {N_TOK} tokens" + (f"; differ: {early}" if early else ""))
+    v.check(not early, f"{name}: free: {len(items) - len(early)} of {len(items)} replies equal up to the first margin "
+            f"under {MARGIN}; {whole} equal in all {N_TOK} tokens" + (f"; differ: {early}" if early else ""))
 
 
 def compare_perplexity(v, a, name):
     for window, want in MODELS[name].items():
-        run = subprocess.run([a.build / "outrider", "perplexity", "-m", a.models / f"{name}.gguf", "--tokens", "20000", "--window",
-                              str(window), "--json", a.shared / "data/wikitext-2/test.txt"], stdout=subprocess.PIPE, check=True)
+        command = [a.build / "outrider", "perplexity", "-m", a.models / f"{name}.gguf", "--tokens", "20000", "--window",
+                   str(window), "--json", a.shared / "data/wikitext-2/test.txt"]
+        run = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         got = json.loads(run.stdout)
         off = got["ppl"] / want - 1
-        v.check(abs(off) <= 0.01, f"{name}: perplexity with windows of {window}: {got['ppl']:.4f}, the oracle's {want:.4f} "
-                f"({100 * off:+.3f} %), {got['tokens']} tokens, {got['tokens_per_second']:.0f} tokens/s")
+        v.check(abs(off) <= 0.01, f"{name}: perplexity with windows of {window}: {got['ppl']:.4f}, the oracle's "
+                f"{want:.4f} ({100 * off:+.3f} %), {got['tokens']} tokens, {got['tokens_per_second']:.0f} tokens/s")
 
 
 def main():

@@ -1,8 +1,8 @@
 /* stories260K writes its golden story: the first whole-model test, in text that a person can read.
  *
  * In: ../shared/data/stories260K: a float32 model and what llama2.c prints for it (greedy, 200 tokens from BOS).
- * With KV in f32 the text is the golden at every level. With KV in f16 the tokens must agree up to the first near-tie: a
- * top-2 margin that rounding K and V can turn. */
+ * With KV in f32 the text is the golden at every level. With KV in f16 the tokens must agree up to the first near-tie:
+ * a top-2 margin that rounding K and V can turn. */
 #include "engine/engine.h"
 
 #include <math.h>
@@ -110,7 +110,8 @@ static void test_story(void **state)
         int same = 0;
         while (same < N_STORY && f16.id[same] == f32.id[same])
             same++;
-        printf("level %s: the golden story with KV in f32; smallest margin %.4f at token %d; KV in f16 agrees for %d tokens, first near-tie at %d\n",
+        printf("level %s: the golden story with KV in f32; smallest margin %.4f at token %d; KV in f16 agrees for %d "
+               "tokens, first near-tie at %d\n",
                level, (double)f32.margin[closest], closest, same, tie);
         assert_true(same >= tie);
     }

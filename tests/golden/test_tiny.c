@@ -2,7 +2,8 @@
  *
  * In: tests/golden/tiny (models of all architectures; tools/make_tiny_models.py made them and their goldens).
  * Each model at each kernel level, KV in f32, in one chunk, one by one and in chunks of 7: within the bound at every
- * position, and the same bits in all these ways. Then features are taken away one at a time: the goldens must notice. */
+ * position, and the same bits in all these ways. Then features are taken away one at a time: the goldens must notice.
+ */
 #include "support/tiny.h"
 
 #include <glob.h>
@@ -98,7 +99,8 @@ static void check_model(const char *name, const char *level, float **first)
         if (!*first)
             *first = got;
         else if (memcmp(*first, got, bytes) != 0)
-            fail_msg("%s, level %s, chunks of %d: other bits than level c in one chunk", name, s.m->info.kern, chunks[c]);
+            fail_msg("%s, level %s, chunks of %d: other bits than level c in one chunk", name, s.m->info.kern,
+                     chunks[c]);
         if (*first != got)
             free(got);
     }
@@ -127,31 +129,36 @@ static void test_models(void **state)
 
 /* ---- planted faults: what a golden cannot see, it does not test ---- */
 
-static void no_window(struct weights *w) { w->hp.window = 0; }
-static void window_plus_1(struct weights *w) { w->hp.window++; }
-static void all_local(struct weights *w) { w->hp.window_all = true; }
-static void other_period(struct weights *w) { w->hp.window_period++; }
-static void one_rope_base(struct weights *w) { w->hp.rope_base_local = w->hp.rope_base; }
-static void other_pairs(struct weights *w) { w->hp.rope_kind = w->hp.rope_kind == ROPE_NORM ? ROPE_NEOX : ROPE_NORM; }
-static void no_linear(struct weights *w) { w->hp.rope_linear_factor = 1.0f; }
-static void no_factors(struct weights *w) { w->rope_factors = NULL; }
-static void no_embd_scale(struct weights *w) { w->hp.embd_scale = 1.0f; }
-static void no_residual_scale(struct weights *w) { w->hp.residual_scale = 1.0f; }
-static void no_logit_scale(struct weights *w) { w->hp.logit_scale = 1.0f; }
-static void other_attn_scale(struct weights *w) { w->hp.attn_scale *= 1.02f; }
-static void no_attn_cap(struct weights *w) { w->hp.attn_softcap = 0.0f; }
-static void no_final_cap(struct weights *w) { w->hp.final_softcap = 0.0f; }
-static void other_act(struct weights *w) { w->hp.act = w->hp.act == ACT_FN_SILU ? ACT_FN_GELU_TANH : ACT_FN_SILU; }
-static void other_eps(struct weights *w) { w->hp.norm_eps += 1e-2f; }
-static void no_q_norm(struct weights *w) { w->layer[0].q_norm = NULL; }
-static void no_k_norm(struct weights *w) { w->layer[0].k_norm = NULL; }
-static void no_q_bias(struct weights *w) { w->layer[0].q_b = NULL; }
-static void no_k_bias(struct weights *w) { w->layer[1].k_b = NULL; }
-static void no_v_bias(struct weights *w) { w->layer[0].v_b = NULL; }
-static void no_o_bias(struct weights *w) { w->layer[0].o_b = NULL; }
-static void no_gate_bias(struct weights *w) { w->layer[0].gate_b = NULL; }
-static void no_up_bias(struct weights *w) { w->layer[0].up_b = NULL; }
-static void no_down_bias(struct weights *w) { w->layer[1].down_b = NULL; }
+#define PLANT(name, change)                                                                                            \
+    static void name(struct weights *w)                                                                                \
+    {                                                                                                                  \
+        change;                                                                                                        \
+    }
+PLANT(no_window, w->hp.window = 0)
+PLANT(window_plus_1, w->hp.window++)
+PLANT(all_local, w->hp.window_all = true)
+PLANT(other_period, w->hp.window_period++)
+PLANT(one_rope_base, w->hp.rope_base_local = w->hp.rope_base)
+PLANT(other_pairs, w->hp.rope_kind = w->hp.rope_kind == ROPE_NORM ? ROPE_NEOX : ROPE_NORM)
+PLANT(no_linear, w->hp.rope_linear_factor = 1.0f)
+PLANT(no_factors, w->rope_factors = NULL)
+PLANT(no_embd_scale, w->hp.embd_scale = 1.0f)
+PLANT(no_residual_scale, w->hp.residual_scale = 1.0f)
+PLANT(no_logit_scale, w->hp.logit_scale = 1.0f)
+PLANT(other_attn_scale, w->hp.attn_scale *= 1.02f)
+PLANT(no_attn_cap, w->hp.attn_softcap = 0.0f)
+PLANT(no_final_cap, w->hp.final_softcap = 0.0f)
+PLANT(other_act, w->hp.act = w->hp.act == ACT_FN_SILU ? ACT_FN_GELU_TANH : ACT_FN_SILU)
+PLANT(other_eps, w->hp.norm_eps += 1e-2f)
+PLANT(no_q_norm, w->layer[0].q_norm = NULL)
+PLANT(no_k_norm, w->layer[0].k_norm = NULL)
+PLANT(no_q_bias, w->layer[0].q_b = NULL)
+PLANT(no_k_bias, w->layer[1].k_b = NULL)
+PLANT(no_v_bias, w->layer[0].v_b = NULL)
+PLANT(no_o_bias, w->layer[0].o_b = NULL)
+PLANT(no_gate_bias, w->layer[0].gate_b = NULL)
+PLANT(no_up_bias, w->layer[0].up_b = NULL)
+PLANT(no_down_bias, w->layer[1].down_b = NULL)
 
 static const struct fault {
     const char *name, *model;
@@ -205,7 +212,8 @@ static void test_faults(void **state)
         const double off = distance(&s.g, got);
         printf("%-22s %-32s %.0f times the bound\n", faults[i].model, faults[i].name, off);
         if (!(off > 3.0))
-            fail_msg("%s: %s is only %.3f times the bound: the golden would not notice", faults[i].model, faults[i].name, off);
+            fail_msg("%s: %s is only %.3f times the bound: the golden would not notice", faults[i].model,
+                     faults[i].name, off);
         free(got);
         subject_close(&s);
     }

@@ -1,8 +1,8 @@
 /* Our side of tools/proof_oracle.py: what the engine says along another engine's tokens, and what it writes alone.
  *
  * usage: proof_teacher MODEL.gguf ORACLE.json [-k LEVEL] [-t THREADS] > OURS.json
- * In: items of {prompt, prompt_ids, tokens}. Out, per item: prompt_ids by our tokenizer; argmax and the log-probability of
- * the oracle's token at each of its positions, fed its own tokens; and our own greedy tokens. */
+ * In: items of {prompt, prompt_ids, tokens}. Out, per item: prompt_ids by our tokenizer; argmax and the log-probability
+ * of the oracle's token at each of its positions, fed its own tokens; and our own greedy tokens. */
 #include "support/tiny.h"
 
 #include <jansson.h>
@@ -55,7 +55,8 @@ static int take_ids(const json_t *a, int n_vocab, int32_t *tok, int n)
 }
 
 /* Greedy tokens after tok[n_prompt]. */
-static int write_alone(struct otr_engine *e, const int32_t *tok, int n_prompt, int n_reply, json_t *out, struct otr_err *err)
+static int write_alone(struct otr_engine *e, const int32_t *tok, int n_prompt, int n_reply, json_t *out,
+                       struct otr_err *err)
 {
     struct otr_seq *s;
     struct otr_gen g = {.sampling = otr_sampling_default(), .max_tokens = (size_t)n_reply, .ignore_eos = true};
@@ -72,7 +73,8 @@ static int write_alone(struct otr_engine *e, const int32_t *tok, int n_prompt, i
     return rc;
 }
 
-static int run_item(const struct otr_model *m, int n_threads, const json_t *item, int32_t *tok, json_t *out, struct otr_err *err)
+static int run_item(const struct otr_model *m, int n_threads, const json_t *item, int32_t *tok, json_t *out,
+                    struct otr_err *err)
 {
     const char *prompt = json_string_value(json_object_get(item, "prompt"));
     const int n_vocab = otr_model_info(m)->n_vocab;

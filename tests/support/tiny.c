@@ -32,7 +32,8 @@ bool golden_read(struct golden *g, const char *path)
     if (fgets(line, sizeof line, f) && strncmp(line, "# outrider-golden v1 ", 21) == 0) {
         while (line[0] == '#' && fgets(line, sizeof line, f))
             ;
-        ok = sscanf(line, "%d %d", &g->n_tok, &g->n_vocab) == 2 && g->n_tok > 0 && g->n_vocab > 0 && g->n_tok <= MAX_GOLDEN / g->n_vocab;
+        ok = sscanf(line, "%d %d", &g->n_tok, &g->n_vocab) == 2 && g->n_tok > 0 && g->n_vocab > 0 &&
+             g->n_tok <= MAX_GOLDEN / g->n_vocab;
     }
     if (ok) {
         g->id = calloc((size_t)g->n_tok, sizeof *g->id);
@@ -57,8 +58,8 @@ void golden_free(struct golden *g)
 }
 
 /* One pass of n rows from position `pos` on. */
-static int run_chunk(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, int n, int pos, int first, row_fn fn, void *arg,
-                     struct otr_err *err)
+static int run_chunk(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, int n, int pos, int first, row_fn fn,
+                     void *arg, struct otr_err *err)
 {
     for (int i = 0; i < n; i++) {
         e->rows[i] = (struct fwd_row){.token = tok[i], .seq = seq, .parent = i - 1};
@@ -80,7 +81,8 @@ static int run_chunk(struct otr_engine *e, struct kv_seq *seq, const int32_t *to
     return OTR_OK;
 }
 
-int rows_run(struct otr_engine *e, const int32_t *tok, int n, int chunk, int first, row_fn fn, void *arg, struct otr_err *err)
+int rows_run(struct otr_engine *e, const int32_t *tok, int n, int chunk, int first, row_fn fn, void *arg,
+             struct otr_err *err)
 {
     struct kv_seq *seq;
     int rc = kv_seq_create(&seq, e->kv, e->n_ctx, err);

@@ -9,9 +9,9 @@
 
 struct golden {
     int n_tok, n_vocab;
-    int32_t *id;    /* [n_tok] */
-    float *margin;  /* [n_tok] of the two largest logits after the token */
-    float *logits;  /* [n_tok, n_vocab] */
+    int32_t *id;   /* [n_tok] */
+    float *margin; /* [n_tok] of the two largest logits after the token */
+    float *logits; /* [n_tok, n_vocab] */
 };
 
 bool golden_read(struct golden *g, const char *path); /* false: absent or malformed, and says why */
@@ -21,6 +21,7 @@ void golden_free(struct golden *g);
 typedef void (*row_fn)(void *arg, int pos, const float *logits, int argmax);
 
 /* Runs tok[n] in a sequence of its own, in passes of `chunk` rows, and gives the rows from `first` on to fn. */
-int rows_run(struct otr_engine *e, const int32_t *tok, int n, int chunk, int first, row_fn fn, void *arg, struct otr_err *err);
+int rows_run(struct otr_engine *e, const int32_t *tok, int n, int chunk, int first, row_fn fn, void *arg,
+             struct otr_err *err);
 
 #endif

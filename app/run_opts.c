@@ -57,7 +57,7 @@ const char *kv_type_name(enum otr_kv_type t)
 
 int engine_opts_check(struct engine_opts *o, struct otr_err *err)
 {
-    enum otr_kv_type v;
+    enum otr_kv_type v = OTR_KV_F16;
     int rc;
     if (!o->model || !*o->model)
         return OTR_FAIL(err, ARG, "no model (-m): give a GGUF file");
@@ -142,7 +142,7 @@ void run_opts_help(const char *program, FILE *out)
 /* "15043+1", "15043-0.5", "15043-inf" */
 static int parse_bias(const char *s, struct otr_logit_bias *out, struct otr_err *err)
 {
-    char q[40], *end;
+    char q[40], *end = NULL;
     const size_t n = strspn(s, "0123456789");
     const long long id = n > 0 && n < 10 ? atoll(s) : -1;
     const bool sign = s[n] == '+' || s[n] == '-';

@@ -28,7 +28,8 @@ extern "C" {
 
 #define OTR_VERSION "0.1.0"
 
-/* ---- errors ------------------------------------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------------------------------------------
+ */
 
 /* Numbers are pinned: result files hold them. */
 #define OTR_ERR_LIST(X)                                                                                                \
@@ -57,7 +58,8 @@ struct otr_err {
 OTR_API const char *otr_version(void);
 OTR_API const char *otr_strerror(int code); /* the text of OTR_ERR_LIST, "unknown error" for other numbers */
 
-/* ---- model -------------------------------------------------------------------------------------------------------- */
+/* ---- model --------------------------------------------------------------------------------------------------------
+ */
 
 struct otr_model;
 
@@ -67,15 +69,15 @@ struct otr_model_opts {
 };
 
 struct otr_model_info {
-    const char *name, *arch;       /* views, live as long as the model; never NULL */
+    const char *name, *arch; /* views, live as long as the model; never NULL */
     int n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, d_head;
-    uint64_t n_params;             /* weights in the file */
-    uint64_t tensor_bytes;         /* bytes of the tensors in the file */
-    uint64_t repacked_bytes;       /* bytes of the weights as the kernels read them */
-    uint64_t kv_bytes_per_tok;     /* K and V of all layers, f16 */
-    int bos, eos;                  /* token ids, -1 where the vocabulary has none */
+    uint64_t n_params;         /* weights in the file */
+    uint64_t tensor_bytes;     /* bytes of the tensors in the file */
+    uint64_t repacked_bytes;   /* bytes of the weights as the kernels read them */
+    uint64_t kv_bytes_per_tok; /* K and V of all layers, f16 */
+    int bos, eos;              /* token ids, -1 where the vocabulary has none */
     bool has_chat_template;
-    const char *kern;              /* kernel level the weights are packed for */
+    const char *kern; /* kernel level the weights are packed for */
 };
 
 /* Opens a GGUF file (the first part of a split one names the rest). opts may be NULL. *out is set only on OTR_OK. */
@@ -84,7 +86,8 @@ OTR_API int otr_model_open(struct otr_model **out, const char *path, const struc
 OTR_API void otr_model_close(struct otr_model *m); /* after the last engine on it is gone */
 OTR_API const struct otr_model_info *otr_model_info(const struct otr_model *m);
 
-/* ---- text --------------------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------------------
+ */
 
 enum {
     OTR_TOK_ADD_SPECIAL = 1,   /* BOS and EOS as the vocabulary says */
@@ -108,7 +111,8 @@ struct otr_message {
 OTR_API int64_t otr_chat_tokenize(const struct otr_model *m, const struct otr_message *msgs, size_t n_msgs,
                                   bool add_generation_prompt, int32_t *ids, size_t cap, struct otr_err *err);
 
-/* ---- engine ------------------------------------------------------------------------------------------------------- */
+/* ---- engine -------------------------------------------------------------------------------------------------------
+ */
 
 struct otr_engine;
 struct otr_seq;
@@ -116,20 +120,21 @@ struct otr_seq;
 enum otr_kv_type { OTR_KV_F16 = 0, OTR_KV_F32 = 1 };
 
 struct otr_engine_opts {
-    int n_threads;            /* 0: one per physical core we may use */
-    int n_ctx;                /* longest sequence, tokens; 0: min(trained, 4096) */
-    int n_seq;                /* sequences that can be full at once (sizes the page pool); 0: 1 */
-    int n_batch;              /* most rows of one forward pass; 0: 512 */
+    int n_threads; /* 0: one per physical core we may use */
+    int n_ctx;     /* longest sequence, tokens; 0: min(trained, 4096) */
+    int n_seq;     /* sequences that can be full at once (sizes the page pool); 0: 1 */
+    int n_batch;   /* most rows of one forward pass; 0: 512 */
     enum otr_kv_type kv_type;
 };
 
 OTR_API int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const struct otr_engine_opts *opts,
-                              struct otr_err *err); /* opts may be NULL */
+                              struct otr_err *err);    /* opts may be NULL */
 OTR_API void otr_engine_destroy(struct otr_engine *e); /* after its sequences */
 OTR_API int otr_engine_n_threads(const struct otr_engine *e);
 OTR_API int otr_engine_n_ctx(const struct otr_engine *e);
 
-/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+/* ---- sequences ----------------------------------------------------------------------------------------------------
+ */
 
 OTR_API int otr_seq_create(struct otr_seq **out, struct otr_engine *e, struct otr_err *err); /* empty */
 OTR_API void otr_seq_destroy(struct otr_seq *s);
@@ -145,7 +150,8 @@ OTR_API int otr_seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, s
 /* Logits [n_vocab] after the last appended token, as a view; NULL before the first append or after a truncate. */
 OTR_API const float *otr_seq_logits(const struct otr_seq *s);
 
-/* ---- sampling ----------------------------------------------------------------------------------------------------- */
+/* ---- sampling -----------------------------------------------------------------------------------------------------
+ */
 
 struct otr_logit_bias {
     int32_t token;
@@ -154,14 +160,14 @@ struct otr_logit_bias {
 
 /* Order of the chain: penalties, DRY, bias, top-k, typical, top-p, min-p, temperature. */
 struct otr_sampling {
-    float temp;              /* 0: greedy */
-    int top_k;               /* 0: off */
-    float top_p, min_p;      /* 1 and 0: off */
-    float typical_p;         /* 1: off */
-    int penalty_last_n;      /* tokens of history the three penalties look at; -1: all, 0: off */
-    float repeat_penalty;    /* 1: off */
+    float temp;                                /* 0: greedy */
+    int top_k;                                 /* 0: off */
+    float top_p, min_p;                        /* 1 and 0: off */
+    float typical_p;                           /* 1: off */
+    int penalty_last_n;                        /* tokens of history the three penalties look at; -1: all, 0: off */
+    float repeat_penalty;                      /* 1: off */
     float frequency_penalty, presence_penalty; /* 0: off */
-    float dry_multiplier;    /* 0: off */
+    float dry_multiplier;                      /* 0: off */
     float dry_base;
     int dry_allowed_length, dry_penalty_last_n; /* -1: all */
     const int32_t *dry_breakers; /* [n_dry_breakers] a repetition never reaches over these tokens; owned like bias */
@@ -177,7 +183,8 @@ OTR_API struct otr_sampling otr_sampling_default(void);
  * Returns the id, or an error: OTR_E_ARG (bad settings, or no logits), OTR_E_NUMERIC (a logit is NaN). */
 OTR_API int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct otr_err *err);
 
-/* ---- generation --------------------------------------------------------------------------------------------------- */
+/* ---- generation ---------------------------------------------------------------------------------------------------
+ */
 
 enum otr_stop { OTR_STOP_EOS, OTR_STOP_LENGTH, OTR_STOP_STRING, OTR_STOP_ABORT };
 
@@ -191,17 +198,17 @@ struct otr_gen {
     bool ignore_eos;          /* end tokens are emitted like others */
     const char *const *stops; /* [n_stops], stop strings; not owned */
     size_t n_stops;
-    otr_text_cb on_text;      /* may be NULL */
+    otr_text_cb on_text; /* may be NULL */
     void *user;
 };
 
 struct otr_gen_result {
     enum otr_stop stop;
-    size_t n_prompt, n_cached, n_reply;  /* tokens run, tokens that were there before, tokens replied */
-    double prompt_ms, reply_ms;          /* up to the first token's logits; from there to the last token */
-    char *text;                          /* [n_text] and a zero byte; freed by otr_gen_result_free */
+    size_t n_prompt, n_cached, n_reply; /* tokens run, tokens that were there before, tokens replied */
+    double prompt_ms, reply_ms;         /* up to the first token's logits; from there to the last token */
+    char *text;                         /* [n_text] and a zero byte; freed by otr_gen_result_free */
     size_t n_text;
-    int32_t *tokens;                     /* [n_reply] */
+    int32_t *tokens; /* [n_reply] */
 };
 
 /* Appends prompt[n_prompt] to s and replies. After it s holds prompt and reply without the last token (whose row has

@@ -1,5 +1,5 @@
-/* How many threads pay: physical cores that this process may use. In: the affinity mask, the kernel's topology files, the
- * cgroup's quota. Out: pool_default_threads. */
+/* How many threads pay: physical cores that this process may use. In: the affinity mask, the kernel's topology files,
+ * the cgroup's quota. Out: pool_default_threads. */
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>

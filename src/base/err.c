@@ -18,10 +18,10 @@ static size_t next_shown(const char *text, size_t n, const char **out, size_t *n
     return len ? len : 1;
 }
 
-int otr_fail(struct otr_err *e, int code, const char *file, int line, const char *fmt, ...)
+void otr_fail(struct otr_err *e, int code, const char *file, int line, const char *fmt, ...)
 {
     if (!e)
-        return code;
+        return;
     va_list ap;
     va_start(ap, fmt);
     e->code = code;
@@ -36,7 +36,6 @@ int otr_fail(struct otr_err *e, int code, const char *file, int line, const char
         memmove(e->msg + used, out, n_out);
     }
     e->msg[used] = 0;
-    return code;
 }
 
 const char *err_quote(char *buf, size_t cap, const char *text, size_t n)

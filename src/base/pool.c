@@ -1,7 +1,8 @@
 /* Owns the threads of an engine and the ways they wait for each other. See pool.h; read next: cpus.c.
  *
- * A run is one increment of `epoch`; a barrier is a count of arrivals and one increment of `turn`. Whoever waits for such
- * a word spins, then yields the core, then sleeps in the kernel; whoever changes it wakes sleepers only if there are any. */
+ * A run is one increment of `epoch`; a barrier is a count of arrivals and one increment of `turn`. Whoever waits for
+ * such a word spins, then yields the core, then sleeps in the kernel; whoever changes it wakes sleepers only if there
+ * are any. */
 #include "base/pool.h"
 
 #include <linux/futex.h>
@@ -33,8 +34,8 @@ struct pool {
     bool quit;           /* written before an epoch, read after it */
     pool_fn fn;
     void *arg;
-    pthread_t *thread;        /* [n_threads - 1] */
-    struct pool_ctx *ctx;     /* [n_threads] */
+    pthread_t *thread;    /* [n_threads - 1] */
+    struct pool_ctx *ctx; /* [n_threads] */
 };
 
 /* ---- waiting ---- */

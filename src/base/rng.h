@@ -15,8 +15,8 @@ static inline struct philox philox4x32(uint64_t key, struct philox ctr)
     for (int round = 0; round < 10; round++) {
         const uint64_t p0 = (uint64_t)0xD2511F53u * ctr.v[0];
         const uint64_t p1 = (uint64_t)0xCD9E8D57u * ctr.v[2];
-        ctr = (struct philox){{(uint32_t)(p1 >> 32) ^ ctr.v[1] ^ k0, (uint32_t)p1,
-                               (uint32_t)(p0 >> 32) ^ ctr.v[3] ^ k1, (uint32_t)p0}};
+        ctr = (struct philox){
+            {(uint32_t)(p1 >> 32) ^ ctr.v[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ ctr.v[3] ^ k1, (uint32_t)p0}};
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }

@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 512, N_SCRATCH = 256, MAX_CTX = 1 << 24, MAX_BATCH = 4096, MAX_SEQ = 1 << 16 };
+enum {
+    DEFAULT_CTX = 4096,
+    DEFAULT_BATCH = 512,
+    N_SCRATCH = 256,
+    MAX_CTX = 1 << 24,
+    MAX_BATCH = 4096,
+    MAX_SEQ = 1 << 16
+};
 
 static int check_opts(const struct otr_engine_opts *o, struct otr_err *err)
 {
@@ -40,7 +47,8 @@ int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const 
     e->n_ctx = o->n_ctx ? o->n_ctx : hp->n_ctx_train < DEFAULT_CTX ? hp->n_ctx_train : DEFAULT_CTX;
     e->n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH;
     const struct kv_shape shape = {hp->n_layer, hp->n_head_kv, hp->d_head, o->kv_type == OTR_KV_F32 ? KV_F32 : KV_F16};
-    const long long pages = ((long long)e->n_ctx + KV_PAGE - 1) / KV_PAGE * (o->n_seq ? o->n_seq : 1) + 1; /* +1: a copied last page */
+    const long long pages =
+        ((long long)e->n_ctx + KV_PAGE - 1) / KV_PAGE * (o->n_seq ? o->n_seq : 1) + 1; /* +1: a copied last page */
     e->rows = malloc((size_t)e->n_batch * sizeof *e->rows);
     e->path = malloc((size_t)e->n_batch * sizeof *e->path);
     if (!e->rows || !e->path)
@@ -196,8 +204,8 @@ int seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, bool keep, st
     if (n == 0)
         return OTR_FAIL(err, ARG, "no tokens to append");
     if (n > (size_t)s->e->n_ctx - s->n)
-        return OTR_FAIL(err, LIMIT, "%zu tokens do not fit (context of %d, %zu in use): use a larger context (-c)", n, s->e->n_ctx,
-                        s->n);
+        return OTR_FAIL(err, LIMIT, "%zu tokens do not fit (context of %d, %zu in use): use a larger context (-c)", n,
+                        s->e->n_ctx, s->n);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= s->e->m->info.n_vocab)
             return OTR_FAIL(err, ARG, "token %d is outside the vocabulary of %d", tokens[i], s->e->m->info.n_vocab);
@@ -238,7 +246,8 @@ int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct 
     if (!sampler_is_plain_greedy(s->e->sampler))
         return sampler_pick(s->e->sampler, logits, &h, 0, err);
     const int best = fwd_argmax(s->e->fwd, s->e->last_row);
-    return best >= 0 ? best : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens", s->n);
+    return best >= 0 ? best
+                     : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens", s->n);
 }
 
 /* -log softmax(logits)[id]; NaN where the logits hold one. */

@@ -23,11 +23,11 @@ struct otr_engine {
     struct pool *pool;
     struct kv *kv;
     struct fwd *fwd;
-    struct sampler *sampler;       /* made by the first draw */
-    struct fwd_row *rows;          /* [n_batch] */
-    int *path;                     /* [n_batch] */
+    struct sampler *sampler; /* made by the first draw */
+    struct fwd_row *rows;    /* [n_batch] */
+    int *path;               /* [n_batch] */
     int n_ctx, n_batch, n_seq_open;
-    const struct otr_seq *last;    /* whose logits the pass holds; NULL: nobody's */
+    const struct otr_seq *last; /* whose logits the pass holds; NULL: nobody's */
     int last_row;
 };
 

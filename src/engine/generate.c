@@ -76,7 +76,8 @@ int otr_generate(struct otr_seq *s, const int32_t *prompt, size_t n_prompt, cons
     if (n_prompt == 0)
         return OTR_FAIL(err, ARG, "an empty prompt");
     if (n_prompt > (size_t)s->e->n_ctx - before)
-        return OTR_FAIL(err, LIMIT, "a prompt of %zu tokens does not fit (context of %d, %zu in use): use a larger context (-c)",
+        return OTR_FAIL(err, LIMIT,
+                        "a prompt of %zu tokens does not fit (context of %d, %zu in use): use a larger context (-c)",
                         n_prompt, s->e->n_ctx, before);
     int rc = reply_open(&r, s, g, n_prompt, err);
     const double t0 = clock_ms();

@@ -18,15 +18,28 @@ static void fill_info(struct otr_model *m)
     const struct hparams *hp = &m->w->hp;
     const struct kv_shape shape = {hp->n_layer, hp->n_head_kv, hp->d_head, KV_F16};
     m->info = (struct otr_model_info){
-        .name = m->name, .arch = m->arch, .n_vocab = hp->n_vocab, .n_ctx_train = hp->n_ctx_train, .n_embd = hp->n_embd,
-        .n_layer = hp->n_layer, .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head,
-        .n_params = m->w->n_params, .tensor_bytes = m->w->tensor_bytes, .repacked_bytes = m->w->packed_bytes,
-        .kv_bytes_per_tok = kv_page_bytes(&shape) / KV_PAGE, .bos = tokenizer_bos(m->tok), .eos = tokenizer_eos(m->tok),
-        .has_chat_template = m->tmpl != NULL || m->tmpl_err.code != 0, .kern = m->w->kern.level,
+        .name = m->name,
+        .arch = m->arch,
+        .n_vocab = hp->n_vocab,
+        .n_ctx_train = hp->n_ctx_train,
+        .n_embd = hp->n_embd,
+        .n_layer = hp->n_layer,
+        .n_head = hp->n_head,
+        .n_head_kv = hp->n_head_kv,
+        .d_head = hp->d_head,
+        .n_params = m->w->n_params,
+        .tensor_bytes = m->w->tensor_bytes,
+        .repacked_bytes = m->w->packed_bytes,
+        .kv_bytes_per_tok = kv_page_bytes(&shape) / KV_PAGE,
+        .bos = tokenizer_bos(m->tok),
+        .eos = tokenizer_eos(m->tok),
+        .has_chat_template = m->tmpl != NULL || m->tmpl_err.code != 0,
+        .kern = m->w->kern.level,
     };
 }
 
-/* A template we cannot parse is no reason to refuse the model: raw completion still works, chat says why it does not. */
+/* A template we cannot parse is no reason to refuse the model: raw completion still works, chat says why it does not.
+ */
 static int open_template(struct otr_model *m, struct otr_err *err)
 {
     struct gguf_str s;
@@ -38,7 +51,8 @@ static int open_template(struct otr_model *m, struct otr_err *err)
     return OTR_OK;
 }
 
-static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool, struct otr_err *err)
+static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool,
+                      struct otr_err *err)
 {
     struct hparams hp;
     int rc;
@@ -51,7 +65,8 @@ static int open_parts(struct otr_model *m, const char *path, const struct kernel
     if ((rc = tokenizer_open(&m->tok, m->g, err)) < 0 || (rc = open_template(m, err)) < 0)
         return rc;
     if (tokenizer_n_vocab(m->tok) > hp.n_vocab)
-        return OTR_FAIL(err, FORMAT, "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
+        return OTR_FAIL(err, FORMAT,
+                        "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
                         tokenizer_n_vocab(m->tok), hp.n_vocab);
     /* WHY twice: a file cut short while it is mapped must not be read, nor weights of it be used */
     if ((rc = gguf_check_size(m->g, err)) < 0 || (rc = weights_open(&m->w, m->g, &hp, k, pool, err)) < 0 ||
@@ -111,8 +126,8 @@ static int64_t give_ids(const struct ids *l, int32_t *ids, size_t cap)
     return (int64_t)l->n;
 }
 
-int64_t otr_tokenize(const struct otr_model *m, const char *text, size_t n_bytes, unsigned flags, int32_t *ids, size_t cap,
-                     struct otr_err *err)
+int64_t otr_tokenize(const struct otr_model *m, const char *text, size_t n_bytes, unsigned flags, int32_t *ids,
+                     size_t cap, struct otr_err *err)
 {
     struct ids l = {0};
     int64_t rc = tokenizer_encode(m->tok, text, n_bytes, flags, NULL, &l, err);
@@ -170,8 +185,11 @@ int64_t otr_chat_tokenize(const struct otr_model *m, const struct otr_message *m
     struct ids l = {0};
     struct template_out text = {0};
     char *bos = token_name(m->tok, tokenizer_bos(m->tok)), *eos = token_name(m->tok, tokenizer_eos(m->tok));
-    const struct template_args a = {.msgs = msgs, .n_msgs = n_msgs, .add_generation_prompt = add_generation_prompt,
-                                    .bos_token = bos, .eos_token = eos};
+    const struct template_args a = {.msgs = msgs,
+                                    .n_msgs = n_msgs,
+                                    .add_generation_prompt = add_generation_prompt,
+                                    .bos_token = bos,
+                                    .eos_token = eos};
     int64_t rc = bos && eos ? OTR_OK : OTR_FAIL(err, NOMEM, "no memory for the chat prompt");
     if (rc == OTR_OK)
         rc = template_render(m->tmpl, &a, &text, err);

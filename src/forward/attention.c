@@ -1,9 +1,9 @@
 /* Attention for chains and trees (kernels.md B.6).
  *
- * K and V of every row go to their page slot or scratch slot first; then items (tile of rows, KV head, its queries, maybe
- * one chunk) run on any thread. A row sees the committed positions of its sequence and its own ancestors, in logical
- * order: in-place rows read the pages, a side row reads the last blocks from a copy in which its ancestors' lanes stand
- * where the accepted path would put them. So lanes and chunks follow the logical position, never the slot.
+ * K and V of every row go to their page slot or scratch slot first; then items (tile of rows, KV head, its queries,
+ * maybe one chunk) run on any thread. A row sees the committed positions of its sequence and its own ancestors, in
+ * logical order: in-place rows read the pages, a side row reads the last blocks from a copy in which its ancestors'
+ * lanes stand where the accepted path would put them. So lanes and chunks follow the logical position, never the slot.
  * INV: chunk c is absolute positions [256 c, 256 c + 256), whoever computes it; chunks merge ascending. */
 #include "forward/fwd_priv.h"
 
@@ -94,7 +94,8 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
     const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
     const void *kb[MAX_CHUNK_BLK], *vb[MAX_CHUNK_BLK];
     int a = -1, n_q = 0, end = 0;
-    for (int t = 0; t < tl->n_row; t++) { /* rows of a tile stand at consecutive positions: the ones that see c are too */
+    for (int t = 0; t < tl->n_row;
+         t++) { /* rows of a tile stand at consecutive positions: the ones that see c are too */
         const int pos = f->row[tl->row0 + t].pos, w = window_lo(f->hp, layer, pos);
         const int lo = w > c_lo ? w - c_lo : 0, hi = pos + 1 - c_lo < ATTN_CHUNK ? pos + 1 - c_lo : ATTN_CHUNK;
         if (lo >= hi)
@@ -112,16 +113,30 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
     const int n_blk = (end + ATTN_BLOCK - 1) / ATTN_BLOCK, first = c_lo / ATTN_BLOCK, own_from = r0->base / ATTN_BLOCK;
     for (int b = 0; b < n_blk; b++) {
         const bool copied = side && first + b >= own_from;
-        kb[b] = copied ? own->gather_k + blk_bytes * (size_t)(first + b - own_from) : kv_k_block(r0->seq, layer, head, first + b);
-        vb[b] = copied ? own->gather_v + blk_bytes * (size_t)(first + b - own_from) : kv_v_block(r0->seq, layer, head, first + b);
+        kb[b] = copied ? own->gather_k + blk_bytes * (size_t)(first + b - own_from)
+                       : kv_k_block(r0->seq, layer, head, first + b);
+        vb[b] = copied ? own->gather_v + blk_bytes * (size_t)(first + b - own_from)
+                       : kv_v_block(r0->seq, layer, head, first + b);
     }
     const size_t at = (size_t)(c - c_first), first_q = (size_t)a * (size_t)n_g;
     const struct attn_chunk ch = {
-        .k = kb, .v = vb, .kv_type = type, .n_blk = n_blk, .d_head = dh, .n_q = n_q,
-        .q = f->qh + (((size_t)head * (size_t)f->n_batch + (size_t)(tl->row0 + a)) * (size_t)f->group + (size_t)g0) * (size_t)dh,
-        .ld_q = (size_t)(n_g == f->group ? dh : dh * f->group), .lo = own->lo, .hi = own->hi, .softcap = f->hp->attn_softcap, .score = own->score,
-        .max = own->max, .sum = own->sum,
-        .acc = out_acc + (first_q * (size_t)n_chunk + at) * (size_t)dh, .ld_acc = (size_t)n_chunk * (size_t)dh,
+        .k = kb,
+        .v = vb,
+        .kv_type = type,
+        .n_blk = n_blk,
+        .d_head = dh,
+        .n_q = n_q,
+        .q = f->qh + (((size_t)head * (size_t)f->n_batch + (size_t)(tl->row0 + a)) * (size_t)f->group + (size_t)g0) *
+                         (size_t)dh,
+        .ld_q = (size_t)(n_g == f->group ? dh : dh * f->group),
+        .lo = own->lo,
+        .hi = own->hi,
+        .softcap = f->hp->attn_softcap,
+        .score = own->score,
+        .max = own->max,
+        .sum = own->sum,
+        .acc = out_acc + (first_q * (size_t)n_chunk + at) * (size_t)dh,
+        .ld_acc = (size_t)n_chunk * (size_t)dh,
     };
     f->k->attn(&ch);
     for (int i = 0; i < n_q; i++) {
@@ -137,7 +152,8 @@ static void run_item(struct lane *ln, int layer, const struct tile *tl, int head
     struct fwd_thread *own = ln->own;
     const size_t dh = (size_t)f->hp->d_head;
     const struct plan *r0 = &f->row[tl->row0];
-    const int c_first = window_lo(f->hp, layer, r0->pos) / ATTN_CHUNK, c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
+    const int c_first = window_lo(f->hp, layer, r0->pos) / ATTN_CHUNK,
+              c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
     const int n_chunk = c_last - c_first + 1;
     if (r0->slot >= 0)
         gather(ln, layer, head, tl->row0);
@@ -148,8 +164,10 @@ static void run_item(struct lane *ln, int layer, const struct tile *tl, int head
             const int pos = f->row[tl->row0 + t].pos;
             const int a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
             const size_t at = (size_t)(t * n_g + g) * (size_t)n_chunk + (size_t)(a - c_first);
-            float *out = f->att + ((size_t)(tl->row0 + t) * (size_t)f->hp->n_head + (size_t)(head * f->group + g0 + g)) * dh;
-            f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at, own->part_acc + at * dh, dh);
+            float *out =
+                f->att + ((size_t)(tl->row0 + t) * (size_t)f->hp->n_head + (size_t)(head * f->group + g0 + g)) * dh;
+            f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at,
+                             own->part_acc + at * dh, dh);
         }
 }
 

@@ -24,7 +24,8 @@ static int widest_input(const struct hparams *hp)
 static void carve_thread(struct fwd *f, struct arena *a, struct fwd_thread *t)
 {
     const struct hparams *hp = f->hp;
-    const size_t n_q = (size_t)(TILE_ROWS * f->group), dh = (size_t)hp->d_head, parts = size_mul(n_q, (size_t)f->n_chunk);
+    const size_t n_q = (size_t)(TILE_ROWS * f->group), dh = (size_t)hp->d_head,
+                 parts = size_mul(n_q, (size_t)f->n_chunk);
     const size_t blk = dh * ATTN_BLOCK * kv_elem_bytes(kv_get_shape(f->kv)->type);
     t->y = floats(a, (size_t)hp->n_embd);
     t->n = floats(a, PRIV_ROWS * (size_t)hp->n_embd);
@@ -79,8 +80,8 @@ static void carve(struct fwd *f, struct arena *a)
     }
 }
 
-int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, struct kv *kv,
-               const struct fwd_opts *opts, struct otr_err *err)
+int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, struct kv *kv, const struct fwd_opts *opts,
+               struct otr_err *err)
 {
     struct fwd *f = calloc(1, sizeof *f);
     if (!f)
@@ -101,10 +102,12 @@ int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, str
     f->arena = a.used < SIZE_MAX / 4 ? calloc(1, f->arena_bytes) : NULL;
     if (!f->arena) {
         fwd_destroy(f);
-        return OTR_FAIL(err, NOMEM, "no memory for passes of %d rows at a context of %d (%zu MB): use a smaller context (-c)",
+        return OTR_FAIL(err, NOMEM,
+                        "no memory for passes of %d rows at a context of %d (%zu MB): use a smaller context (-c)",
                         opts->n_batch, opts->n_ctx, a.used >> 20);
     }
-    a = (struct arena){.base = (char *)(((uintptr_t)f->arena + 63) & ~(uintptr_t)63), .used = 0, .cap = f->arena_bytes - 64};
+    a = (struct arena){
+        .base = (char *)(((uintptr_t)f->arena + 63) & ~(uintptr_t)63), .used = 0, .cap = f->arena_bytes - 64};
     carve(f, &a);
     *out = f;
     return OTR_OK;
@@ -142,7 +145,8 @@ int fwd_set_taps(struct fwd *f, const int *layers, int n, struct otr_err *err)
 static int plan_row(struct fwd *f, const struct fwd_row *in, int i, struct otr_err *err)
 {
     struct plan *r = &f->row[i];
-    *r = (struct plan){.token = in->token, .embd = in->embd, .seq = in->seq, .parent = in->parent, .slot = -1, .keep = in->keep};
+    *r = (struct plan){
+        .token = in->token, .embd = in->embd, .seq = in->seq, .parent = in->parent, .slot = -1, .keep = in->keep};
     if (!in->embd && (in->token < 0 || in->token >= f->hp->n_vocab))
         return OTR_FAIL(err, ARG, "token %d is outside the vocabulary of %d", in->token, f->hp->n_vocab);
     if (in->parent < FWD_END || in->parent >= i || (in->parent >= 0 && f->row[in->parent].seq != in->seq))
@@ -171,7 +175,8 @@ static int plan_row(struct fwd *f, const struct fwd_row *in, int i, struct otr_e
     if (in_place)
         return OTR_OK;
     if (r->pos - r->base >= FWD_MAX_DEPTH)
-        return OTR_FAIL(err, LIMIT, "row %d: a side branch of %d rows (at most %d)", i, r->pos + 1 - r->base, FWD_MAX_DEPTH);
+        return OTR_FAIL(err, LIMIT, "row %d: a side branch of %d rows (at most %d)", i, r->pos + 1 - r->base,
+                        FWD_MAX_DEPTH);
     if (f->counts.n_scratch == kv_n_scratch(f->kv))
         return OTR_FAIL(err, LIMIT, "row %d: more than %d rows in side branches", i, kv_n_scratch(f->kv));
     r->slot = f->counts.n_scratch++;
@@ -184,7 +189,8 @@ static void plan_tiles(struct fwd *f)
     for (int i = 0; i < f->n_row; i++) {
         struct tile *t = f->n_tile > 0 ? &f->tile[f->n_tile - 1] : NULL;
         const struct plan *r = &f->row[i];
-        if (t && r->slot < 0 && r->parent == i - 1 && f->row[i - 1].slot < 0 && t->row0 + t->n_row == i && t->n_row < TILE_ROWS)
+        if (t && r->slot < 0 && r->parent == i - 1 && f->row[i - 1].slot < 0 && t->row0 + t->n_row == i &&
+            t->n_row < TILE_ROWS)
             t->n_row++;
         else
             f->tile[f->n_tile++] = (struct tile){i, 1};

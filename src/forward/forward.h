@@ -27,16 +27,16 @@ enum fwd_keep {
 };
 
 struct fwd_row {
-    int32_t token;         /* ignored where embd is given */
-    const float *embd;     /* [n_embd] input in place of a token's embedding (already scaled), or NULL */
+    int32_t token;     /* ignored where embd is given */
+    const float *embd; /* [n_embd] input in place of a token's embedding (already scaled), or NULL */
     struct kv_seq *seq;
-    int parent;            /* index of an earlier row of the same sequence, or FWD_END */
+    int parent; /* index of an earlier row of the same sequence, or FWD_END */
     unsigned keep;
 };
 
-struct fwd_counts { /* of the last call */
-    int n_rows, n_scratch;   /* rows in all; of these in scratch slots */
-    uint64_t kv_bytes;       /* K and V bytes that attention read, each row's own */
+struct fwd_counts {        /* of the last call */
+    int n_rows, n_scratch; /* rows in all; of these in scratch slots */
+    uint64_t kv_bytes;     /* K and V bytes that attention read, each row's own */
 };
 
 struct fwd;
@@ -46,8 +46,8 @@ struct fwd_opts {
     int n_ctx;   /* longest sequence */
 };
 
-int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, struct kv *kv,
-               const struct fwd_opts *opts, struct otr_err *err);
+int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, struct kv *kv, const struct fwd_opts *opts,
+               struct otr_err *err);
 void fwd_destroy(struct fwd *f);
 /* Layers whose input (index n_layer: the last one's output) is kept for rows with FWD_KEEP_HIDDEN. Allocates. */
 int fwd_set_taps(struct fwd *f, const int *layers, int n, struct otr_err *err);
@@ -58,13 +58,13 @@ int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_er
  * OTR_E_LIMIT: over n_batch, the context, the KV pool, the scratch slots or FWD_MAX_LOGITS. Sequences are intact. */
 int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
 void fwd_embed(struct fwd *f);
-void fwd_layers(struct fwd *f, int l0, int l1);                       /* layers [l0, l1) on the hidden states */
+void fwd_layers(struct fwd *f, int l0, int l1);                           /* layers [l0, l1) on the hidden states */
 int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err); /* n <= FWD_MAX_LOGITS */
 
-const float *fwd_logits(const struct fwd *f, int row);            /* [n_vocab], NULL where not kept */
-int fwd_argmax(const struct fwd *f, int row);                     /* lowest id of the largest logit; -1: a NaN */
-const float *fwd_tap(const struct fwd *f, int tap, int row);      /* [n_embd], NULL where not kept */
-float *fwd_hidden(struct fwd *f, int row);                        /* [n_embd] the residual stream, writable */
+const float *fwd_logits(const struct fwd *f, int row);       /* [n_vocab], NULL where not kept */
+int fwd_argmax(const struct fwd *f, int row);                /* lowest id of the largest logit; -1: a NaN */
+const float *fwd_tap(const struct fwd *f, int tap, int row); /* [n_embd], NULL where not kept */
+float *fwd_hidden(struct fwd *f, int row);                   /* [n_embd] the residual stream, writable */
 struct fwd_counts fwd_get_counts(const struct fwd *f);
 
 /* rows[0] continues the committed end, rows[i + 1] has parent rows[i]; n may be 0. */

@@ -5,10 +5,10 @@
 #include "forward/forward.h"
 
 enum {
-    TILE_ROWS = 16,      /* rows of one attention item */
+    TILE_ROWS = 16, /* rows of one attention item */
     MAX_CHUNK_BLK = ATTN_CHUNK / ATTN_BLOCK,
     GATHER_BLK = FWD_MAX_DEPTH / ATTN_BLOCK + 2, /* blocks that hold a side row's uncommitted ancestors */
-    PRIV_LIMIT = 8192,   /* values: up to here every thread normalises and packs all rows itself (kernels.md B.4) */
+    PRIV_LIMIT = 8192, /* values: up to here every thread normalises and packs all rows itself (kernels.md B.4) */
     PRIV_ROWS = 16,
     PRIV_THREADS = 8,
 };
@@ -19,10 +19,10 @@ struct plan {
     const float *embd;
     struct kv_seq *seq;
     int parent;
-    int pos;        /* tokens before it in its branch */
-    int base;       /* committed positions of its sequence */
-    int slot;       /* scratch slot, or -1: in place */
-    int last;       /* rows of the same sequence: index of the sequence's record */
+    int pos;         /* tokens before it in its branch */
+    int base;        /* committed positions of its sequence */
+    int slot;        /* scratch slot, or -1: in place */
+    int last;        /* rows of the same sequence: index of the sequence's record */
     bool main_taken; /* an in-place child exists */
     unsigned keep;
 };
@@ -34,19 +34,19 @@ struct tile {
 
 struct seq_use {
     struct kv_seq *seq;
-    int need;      /* positions to reserve after the committed end */
+    int need; /* positions to reserve after the committed end */
     bool main_taken;
 };
 
 /* Buffers one thread writes alone. */
 struct fwd_thread {
-    float *y, *n;             /* [PRIV_ROWS * ...] residual and normed rows; PRIV_LIMIT values or one row each */
-    void *act[ACT_N];         /* private packed rows */
-    float *score;             /* [TILE_ROWS * group, ATTN_CHUNK] */
-    float *max, *sum;         /* [TILE_ROWS * group] of one chunk */
+    float *y, *n;     /* [PRIV_ROWS * ...] residual and normed rows; PRIV_LIMIT values or one row each */
+    void *act[ACT_N]; /* private packed rows */
+    float *score;     /* [TILE_ROWS * group, ATTN_CHUNK] */
+    float *max, *sum; /* [TILE_ROWS * group] of one chunk */
     float *part_max, *part_sum, *part_acc; /* [TILE_ROWS * group, n_chunk (, d_head)] */
-    int *lo, *hi;             /* [TILE_ROWS * group] */
-    char *gather_k, *gather_v; /* [GATHER_BLK] blocks */
+    int *lo, *hi;                          /* [TILE_ROWS * group] */
+    char *gather_k, *gather_v;             /* [GATHER_BLK] blocks */
 };
 
 struct fwd {
@@ -60,36 +60,36 @@ struct fwd {
     size_t arena_bytes;
 
     /* plan of the call (engine thread) */
-    struct plan *row;      /* [n_batch] */
-    struct tile *tile;     /* [n_batch] */
-    struct seq_use *use;   /* [n_batch] */
+    struct plan *row;    /* [n_batch] */
+    struct tile *tile;   /* [n_batch] */
+    struct seq_use *use; /* [n_batch] */
     int n_row, n_tile, n_use;
-    bool split_chunks;     /* attention items are single chunks; parts are merged before the output product */
-    int split_heads;       /* attention items per (tile, KV head): 1 or group */
+    bool split_chunks; /* attention items are single chunks; parts are merged before the output product */
+    int split_heads;   /* attention items per (tile, KV head): 1 or group */
     struct fwd_counts counts;
 
     /* activations, [n_batch, ...] */
-    float *x[2];           /* residual stream: current and next (post-norm models) */
+    float *x[2]; /* residual stream: current and next (post-norm models) */
     int cur;
-    float *q, *kk, *v;     /* products: [n, n_head*d_head], [n, n_head_kv*d_head] twice */
-    float *qh;             /* [n_head_kv][n_batch][group][d_head] normed, rotated, scaled */
-    float *att;            /* [n, n_head*d_head] */
-    float *branch;         /* [n, n_embd] output of attention or FFN before a post-norm */
-    float *gate, *up;      /* [n, n_ff] */
-    float *norm;           /* [n, n_embd] shared normed rows */
-    void *act[ACT_N];      /* shared packed rows */
+    float *q, *kk, *v;                     /* products: [n, n_head*d_head], [n, n_head_kv*d_head] twice */
+    float *qh;                             /* [n_head_kv][n_batch][group][d_head] normed, rotated, scaled */
+    float *att;                            /* [n, n_head*d_head] */
+    float *branch;                         /* [n, n_embd] output of attention or FFN before a post-norm */
+    float *gate, *up;                      /* [n, n_ff] */
+    float *norm;                           /* [n, n_embd] shared normed rows */
+    void *act[ACT_N];                      /* shared packed rows */
     float *part_max, *part_sum, *part_acc; /* split chunks: [PRIV_ROWS * n_head, n_chunk (, d_head)] */
-    float *logits;         /* [FWD_MAX_LOGITS, n_vocab] */
-    int *logit_row;        /* [n_batch] index into logits, or -1 */
-    int *arg_part;         /* [n_threads, FWD_MAX_LOGITS] */
+    float *logits;                         /* [FWD_MAX_LOGITS, n_vocab] */
+    int *logit_row;                        /* [n_batch] index into logits, or -1 */
+    int *arg_part;                         /* [n_threads, FWD_MAX_LOGITS] */
     int arg[FWD_MAX_LOGITS];
     struct fwd_thread *thr; /* [n_threads] */
 
-    float *rope[2];        /* [n_ctx, n_rot] {cos, sin} pairs: by the base, by the local base; filled up to n_rope positions */
+    float *rope[2]; /* [n_ctx, n_rot] {cos, sin} pairs: by the base, by the local base; filled up to n_rope positions */
     int n_rope;
 
     int taps[FWD_MAX_TAPS], n_tap;
-    float *tap;            /* [n_tap, n_batch, n_embd], own allocation */
+    float *tap; /* [n_tap, n_batch, n_embd], own allocation */
 };
 
 /* One thread inside a pass. */
@@ -97,22 +97,22 @@ struct lane {
     const struct pool_ctx *ctx;
     struct fwd *f;
     struct fwd_thread *own;
-    int cur;                 /* which of x[] is current */
-    const float *pending;    /* post-norm weights of the branch that is not yet added to x; NULL: nothing pending */
+    int cur;              /* which of x[] is current */
+    const float *pending; /* post-norm weights of the branch that is not yet added to x; NULL: nothing pending */
 };
 
 /* rope.c */
 void rope_fill(struct fwd *f, int n_pos);
 
 /* attention.c */
-void attention_prepare(struct fwd *f);                      /* splits for this call */
-void attention_append(struct lane *ln, int layer);          /* QK norm, rope, K and V stores; by (row, KV head) */
-void attention_run(struct lane *ln, int layer);             /* scores and values of all rows */
+void attention_prepare(struct fwd *f);             /* splits for this call */
+void attention_append(struct lane *ln, int layer); /* QK norm, rope, K and V stores; by (row, KV head) */
+void attention_run(struct lane *ln, int layer);    /* scores and values of all rows */
 void attention_merge_row(struct lane *ln, int layer, int row, float *out); /* split chunks: the heads of one row */
 
 /* layer.c */
 void layer_run(struct lane *ln, int layer);
-void residual_settle(struct lane *ln);                      /* adds a pending branch; ends with a barrier */
+void residual_settle(struct lane *ln); /* adds a pending branch; ends with a barrier */
 void head_run(struct lane *ln, const int *rows, int n);
 void tap_store(struct lane *ln, int layer, int row, const float *y);
 

@@ -24,11 +24,12 @@ struct job {
 
 static bool is_private(const struct fwd *f, int n_row, int n_cols)
 {
-    return n_row <= PRIV_ROWS && pool_n_threads(f->pool) <= PRIV_THREADS && (n_row == 1 || n_row * n_cols <= PRIV_LIMIT);
+    return n_row <= PRIV_ROWS && pool_n_threads(f->pool) <= PRIV_THREADS &&
+           (n_row == 1 || n_row * n_cols <= PRIV_LIMIT);
 }
 
-static void pack_rows(const struct fwd *f, void *const *act, unsigned kinds, const float *x, int n_cols, int n_row, int lo,
-                      int hi)
+static void pack_rows(const struct fwd *f, void *const *act, unsigned kinds, const float *x, int n_cols, int n_row,
+                      int lo, int hi)
 {
     for (int kind = 0; kind < ACT_N; kind++)
         if (kinds & 1u << kind)
@@ -249,8 +250,8 @@ void head_run(struct lane *ln, const int *rows, int n)
     const struct mat *w = &f->w->head;
     int lo, hi;
     for (int i = 0; i < n; i++)
-        f->k->rms_norm(ln->own->n + (size_t)i * (size_t)d, f->x[ln->cur] + (size_t)rows[i] * (size_t)d, f->w->out_norm, d,
-                       f->hp->norm_eps);
+        f->k->rms_norm(ln->own->n + (size_t)i * (size_t)d, f->x[ln->cur] + (size_t)rows[i] * (size_t)d, f->w->out_norm,
+                       d, f->hp->norm_eps);
     pack_rows(f, ln->own->act, kind_bit(w), ln->own->n, d, n, 0, n);
     pool_share(ln->ctx, n_vocab, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)

@@ -25,9 +25,9 @@ enum { ACT_TILE = 16 };
 /* S0: sum of the codes whose k mod 4 is 0 or 1; S1: 2 or 3. They are the two int16 lanes of a row in vpmaddubsw. */
 struct act_q8 {
     int8_t q[32];
-    float d;         /* scale */
-    float ds;        /* d * (float)(sum of q) */
-    int16_t off8[2]; /* -8 * {S0, S1} */
+    float d;          /* scale */
+    float ds;         /* d * (float)(sum of q) */
+    int16_t off8[2];  /* -8 * {S0, S1} */
     int16_t off16[2]; /* -16 * {S0, S1}: at most 32512 */
 };
 

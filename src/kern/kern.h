@@ -22,9 +22,9 @@ struct mat {
 
 /* How the activations of a product are held; it follows from the weights' type. */
 enum act_kind {
-    ACT_F32,  /* F32 F16 BF16: floats */
-    ACT_Q8,   /* Q4_0 Q4_1 Q5_0 Q5_1 Q8_0: int8, one float scale per 32 */
-    ACT_Q8K,  /* Q4_K Q5_K Q6_K: int8, one float scale per 256 */
+    ACT_F32, /* F32 F16 BF16: floats */
+    ACT_Q8,  /* Q4_0 Q4_1 Q5_0 Q5_1 Q8_0: int8, one float scale per 32 */
+    ACT_Q8K, /* Q4_K Q5_K Q6_K: int8, one float scale per 256 */
     ACT_N,
 };
 static inline enum act_kind act_kind_of(enum ggml_type type)
@@ -44,9 +44,9 @@ static inline enum act_kind act_kind_of(enum ggml_type type)
 }
 
 enum {
-    KERN_ROW_UNIT = 32,   /* row ranges given to matmul start at multiples of this and end at one or at n_rows */
-    ATTN_CHUNK = 256,     /* absolute positions per attention chunk (kernels.md B.6) */
-    ATTN_BLOCK = 8,       /* positions per K/V block */
+    KERN_ROW_UNIT = 32, /* row ranges given to matmul start at multiples of this and end at one or at n_rows */
+    ATTN_CHUNK = 256,   /* absolute positions per attention chunk (kernels.md B.6) */
+    ATTN_BLOCK = 8,     /* positions per K/V block */
 };
 
 enum act_fn { ACT_FN_SILU, ACT_FN_GELU_TANH };
@@ -58,19 +58,19 @@ enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1); pairs (i, i + n/2)
  * (l[j] + l[j+4]), then [j] + [j+2], then [0] + [1]; acc[d] = chain of fma(p, v, acc) over visible positions ascending
  * from +0. score = chain of fma(k[d], q[d], .) over d ascending from +0, then soft cap if there is one. */
 struct attn_chunk {
-    const void *const *k;    /* [n_blk] blocks [d_head][8 positions] of kv_type */
-    const void *const *v;    /* [n_blk] blocks [8 positions][d_head] */
+    const void *const *k; /* [n_blk] blocks [d_head][8 positions] of kv_type */
+    const void *const *v; /* [n_blk] blocks [8 positions][d_head] */
     enum kv_type kv_type;
-    int n_blk;               /* 1..32: blocks from the chunk's first absolute position */
-    int d_head;              /* multiple of 8 */
+    int n_blk;  /* 1..32: blocks from the chunk's first absolute position */
+    int d_head; /* multiple of 8 */
     int n_q;
-    const float *q;          /* [n_q, ld_q], already multiplied by the attention scale */
+    const float *q; /* [n_q, ld_q], already multiplied by the attention scale */
     size_t ld_q;
-    const int *lo, *hi;      /* [n_q] visible positions [lo, hi) inside the chunk; lo < hi <= 8 * n_blk */
-    float softcap;           /* 0: none; else softcap * tanh(score / softcap) */
-    float *score;            /* scratch [n_q, ATTN_CHUNK], 32-byte aligned */
-    float *max, *sum;        /* out [n_q] */
-    float *acc;              /* out [n_q, ld_acc] */
+    const int *lo, *hi; /* [n_q] visible positions [lo, hi) inside the chunk; lo < hi <= 8 * n_blk */
+    float softcap;      /* 0: none; else softcap * tanh(score / softcap) */
+    float *score;       /* scratch [n_q, ATTN_CHUNK], 32-byte aligned */
+    float *max, *sum;   /* out [n_q] */
+    float *acc;         /* out [n_q, ld_acc] */
     size_t ld_acc;
 };
 
@@ -96,11 +96,11 @@ struct kernels {
 
     /* -- rows of floats; out may be x where both are given; n >= 1, any size */
     void (*rms_norm)(float *out, const float *x, const float *w, int n, float eps); /* w may be NULL */
-    void (*add)(float *out, const float *x, const float *y, int n);                /* out = x + y */
+    void (*add)(float *out, const float *x, const float *y, int n);                 /* out = x + y */
     void (*scale)(float *out, const float *x, float s, int n);
     void (*gate)(float *out, const float *gate, const float *up, int n, enum act_fn fn); /* fn(gate) * up */
-    void (*softcap)(float *out, const float *x, float cap, int n);                 /* cap * tanh(x / cap) */
-    void (*exp)(float *out, const float *x, int n);                                /* own polynomial; for tests too */
+    void (*softcap)(float *out, const float *x, float cap, int n);                       /* cap * tanh(x / cap) */
+    void (*exp)(float *out, const float *x, int n); /* own polynomial; for tests too */
     /* cs: [n_rot/2] pairs {cos, sin} of this position; rotates the first n_rot of d_head values of n_head heads. */
     void (*rope)(float *x, const float *cs, int n_head, int d_head, int n_rot, enum rope_kind kind);
     int (*argmax)(const float *x, int n); /* lowest index of the largest; -1 when a value is NaN */

@@ -16,20 +16,34 @@ struct arch {
     enum rope_kind rope;
     enum act_fn act;
     bool qk_norm, post_norms;
-    bool embd_sqrt;        /* embeddings are scaled by sqrt(n_embd), rounded to float */
-    bool logit_divides;    /* logits are divided by the file's logit_scale, not multiplied */
-    int window_period;     /* where the file does not say; 0: a window holds for all layers */
-    float rope_base_local; /* of windowed layers; 0: they rotate like the others */
+    bool embd_sqrt;                    /* embeddings are scaled by sqrt(n_embd), rounded to float */
+    bool logit_divides;                /* logits are divided by the file's logit_scale, not multiplied */
+    int window_period;                 /* where the file does not say; 0: a window holds for all layers */
+    float rope_base_local;             /* of windowed layers; 0: they rotate like the others */
     float attn_softcap, final_softcap; /* where the file does not say; 0: none */
-    int narrow_q_layers;   /* the size (in layers) whose queries are scaled by sqrt(n_embd / n_head), not sqrt(d_head) */
+    int narrow_q_layers; /* the size (in layers) whose queries are scaled by sqrt(n_embd / n_head), not sqrt(d_head) */
 };
 
 static const struct arch archs[] = {
     {.name = "llama", .rope = ROPE_NORM, .act = ACT_FN_SILU},
-    {.name = "gemma3", .rope = ROPE_NEOX, .act = ACT_FN_GELU_TANH, .qk_norm = true, .post_norms = true, .embd_sqrt = true,
-     .window_period = 6, .rope_base_local = 10000.0f, .narrow_q_layers = 62},
-    {.name = "gemma2", .rope = ROPE_NEOX, .act = ACT_FN_GELU_TANH, .post_norms = true, .embd_sqrt = true, .window_period = 2,
-     .attn_softcap = 50.0f, .final_softcap = 30.0f, .narrow_q_layers = 46},
+    {.name = "gemma3",
+     .rope = ROPE_NEOX,
+     .act = ACT_FN_GELU_TANH,
+     .qk_norm = true,
+     .post_norms = true,
+     .embd_sqrt = true,
+     .window_period = 6,
+     .rope_base_local = 10000.0f,
+     .narrow_q_layers = 62},
+    {.name = "gemma2",
+     .rope = ROPE_NEOX,
+     .act = ACT_FN_GELU_TANH,
+     .post_norms = true,
+     .embd_sqrt = true,
+     .window_period = 2,
+     .attn_softcap = 50.0f,
+     .final_softcap = 30.0f,
+     .narrow_q_layers = 46},
     {.name = "granite", .rope = ROPE_NORM, .act = ACT_FN_SILU, .logit_divides = true},
     {.name = "qwen2", .rope = ROPE_NEOX, .act = ACT_FN_SILU},
     {.name = "qwen3", .rope = ROPE_NEOX, .act = ACT_FN_SILU, .qk_norm = true},
@@ -93,8 +107,8 @@ static int read_sizes(struct reader *r, struct hparams *hp)
         const char *suffix;
         int *v, hi;
     } must[] = {
-        {"context_length", &hp->n_ctx_train, MAX_CTX}, {"embedding_length", &hp->n_embd, MAX_EMBD},
-        {"block_count", &hp->n_layer, MAX_LAYER},      {"feed_forward_length", &hp->n_ff, MAX_FF},
+        {"context_length", &hp->n_ctx_train, MAX_CTX},   {"embedding_length", &hp->n_embd, MAX_EMBD},
+        {"block_count", &hp->n_layer, MAX_LAYER},        {"feed_forward_length", &hp->n_ff, MAX_FF},
         {"attention.head_count", &hp->n_head, MAX_HEAD},
     };
     int rc, n_expert = 0, d_value;
@@ -115,14 +129,16 @@ static int read_sizes(struct reader *r, struct hparams *hp)
         return OTR_FAIL(r->err, UNSUPPORTED, "cannot run model (%s): mixture of experts (%s = %d)", gguf_path(r->g),
                         key_of(r, "expert_count"), n_expert);
     if (hp->n_head % hp->n_head_kv != 0)
-        return OTR_FAIL(r->err, FORMAT, "cannot read model (%s): %d query heads cannot share %d KV heads", gguf_path(r->g),
-                        hp->n_head, hp->n_head_kv);
+        return OTR_FAIL(r->err, FORMAT, "cannot read model (%s): %d query heads cannot share %d KV heads",
+                        gguf_path(r->g), hp->n_head, hp->n_head_kv);
     if (hp->d_head % 8 != 0 || hp->d_head > MAX_D_HEAD || d_value != hp->d_head)
-        return OTR_FAIL(r->err, UNSUPPORTED, "cannot run model (%s): heads of %d key and %d value elements (equal, a multiple of 8, at most %d)",
-                        gguf_path(r->g), hp->d_head, d_value, MAX_D_HEAD);
+        return OTR_FAIL(
+            r->err, UNSUPPORTED,
+            "cannot run model (%s): heads of %d key and %d value elements (equal, a multiple of 8, at most %d)",
+            gguf_path(r->g), hp->d_head, d_value, MAX_D_HEAD);
     if (hp->n_rot % 2 != 0 || hp->n_rot > hp->d_head)
-        return OTR_FAIL(r->err, FORMAT, "cannot read model (%s): %s is %d (even, at most the head size %d)", gguf_path(r->g),
-                        key_of(r, "rope.dimension_count"), hp->n_rot, hp->d_head);
+        return OTR_FAIL(r->err, FORMAT, "cannot read model (%s): %s is %d (even, at most the head size %d)",
+                        gguf_path(r->g), key_of(r, "rope.dimension_count"), hp->n_rot, hp->d_head);
     return OTR_OK;
 }
 
@@ -147,8 +163,8 @@ static int read_rope(struct reader *r, const struct arch *a, struct hparams *hp)
         return rc;
     if (s.n == 6 && memcmp(s.p, "linear", 6) == 0)
         return read_float(r, "rope.scaling.factor", 1e-3, 1e6, true, &hp->rope_linear_factor);
-    return OTR_FAIL(r->err, UNSUPPORTED, "cannot run model (%s): rope scaling '%s' (we have none and linear)", gguf_path(r->g),
-                    err_quote(name, sizeof name, s.p, s.n));
+    return OTR_FAIL(r->err, UNSUPPORTED, "cannot run model (%s): rope scaling '%s' (we have none and linear)",
+                    gguf_path(r->g), err_quote(name, sizeof name, s.p, s.n));
 }
 
 static int read_attention(struct reader *r, const struct arch *a, struct hparams *hp)
@@ -159,11 +175,13 @@ static int read_attention(struct reader *r, const struct arch *a, struct hparams
     hp->window_period = a->window_period;
     hp->attn_softcap = a->attn_softcap;
     hp->final_softcap = a->final_softcap;
-    hp->attn_scale = (float)(1.0 / sqrt(hp->n_layer == a->narrow_q_layers ? (double)hp->n_embd / hp->n_head : (double)hp->d_head));
+    hp->attn_scale =
+        (float)(1.0 / sqrt(hp->n_layer == a->narrow_q_layers ? (double)hp->n_embd / hp->n_head : (double)hp->d_head));
     if ((rc = read_int(r, "attention.sliding_window", 0, MAX_CTX, false, &hp->window)) < 0 ||
         (rc = read_float(r, "attention.scale", 1e-6, 1e6, false, &hp->attn_scale)) < 0)
         return rc;
-    if (a->window_period > 0 && (rc = read_int(r, "attention.sliding_window_pattern", 1, MAX_LAYER, false, &hp->window_period)) < 0)
+    if (a->window_period > 0 &&
+        (rc = read_int(r, "attention.sliding_window_pattern", 1, MAX_LAYER, false, &hp->window_period)) < 0)
         return rc;
     if ((rc = read_float(r, "attn_logit_softcapping", 0.0, 1e6, false, &hp->attn_softcap)) < 0 ||
         (rc = read_float(r, "final_logit_softcapping", 0.0, 1e6, false, &hp->final_softcap)) < 0)
@@ -195,7 +213,8 @@ int hparams_read(struct hparams *out, const struct gguf *g, struct otr_err *err)
     const struct arch *a = NULL;
     struct hparams hp = {0};
     if (gguf_n_tensors(g) == 0)
-        return OTR_FAIL(err, UNSUPPORTED, "cannot run model (%s): it holds a vocabulary only, no weights", gguf_path(g));
+        return OTR_FAIL(err, UNSUPPORTED, "cannot run model (%s): it holds a vocabulary only, no weights",
+                        gguf_path(g));
     int rc = read_arch(g, &a, err);
     if (rc < 0)
         return rc;
@@ -207,7 +226,8 @@ int hparams_read(struct hparams *out, const struct gguf *g, struct otr_err *err)
     if (!embd)
         return OTR_FAIL(err, MISSING, "cannot read model (%s): tensor token_embd.weight is not there", gguf_path(g));
     if (embd->n_dims != 2 || embd->ne[1] < 1 || embd->ne[1] > 1 << 24)
-        return OTR_FAIL(err, FORMAT, "cannot read model (%s): tensor token_embd.weight has %" PRId64 " rows", gguf_path(g), embd->ne[1]);
+        return OTR_FAIL(err, FORMAT, "cannot read model (%s): tensor token_embd.weight has %" PRId64 " rows",
+                        gguf_path(g), embd->ne[1]);
     hp.n_vocab = (int)embd->ne[1];
     *out = hp;
     return OTR_OK;

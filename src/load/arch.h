@@ -10,23 +10,24 @@
 
 struct hparams {
     int n_vocab, n_ctx_train, n_layer, n_embd, n_ff, n_head, n_head_kv, d_head;
-    int n_rot;               /* rotated values of a head, even, <= d_head */
+    int n_rot; /* rotated values of a head, even, <= d_head */
     enum rope_kind rope_kind;
-    float rope_base;                  /* frequency base */
-    float rope_base_local;            /* windowed layers have this one, unscaled; 0: they rotate like the others */
-    float rope_linear_factor;         /* positions are divided by it; 1: off */
+    float rope_base;          /* frequency base */
+    float rope_base_local;    /* windowed layers have this one, unscaled; 0: they rotate like the others */
+    float rope_linear_factor; /* positions are divided by it; 1: off */
     float norm_eps;
-    float attn_scale;        /* of the queries */
-    float attn_softcap, final_softcap; /* 0: none */
+    float attn_scale;                              /* of the queries */
+    float attn_softcap, final_softcap;             /* 0: none */
     float embd_scale, residual_scale, logit_scale; /* 1: none */
     enum act_fn act;
-    int window;              /* positions a windowed layer sees, itself included; 0: no windowed layers */
-    int window_period;       /* every window_period-th layer is global; 1 with a window: none is windowed */
-    bool window_all;         /* every layer is windowed (Mistral) */
+    int window;        /* positions a windowed layer sees, itself included; 0: no windowed layers */
+    int window_period; /* every window_period-th layer is global; 1 with a window: none is windowed */
+    bool window_all;   /* every layer is windowed (Mistral) */
     bool qk_norm, post_norms;
 };
 
-/* OTR_E_UNSUPPORTED: another architecture, or a feature of it that we lack; OTR_E_MISSING, OTR_E_FORMAT name the key. */
+/* OTR_E_UNSUPPORTED: another architecture, or a feature of it that we lack; OTR_E_MISSING, OTR_E_FORMAT name the key.
+ */
 int hparams_read(struct hparams *hp, const struct gguf *g, struct otr_err *err);
 const char *arch_names(void); /* "llama gemma3": what we run */
 

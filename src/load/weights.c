@@ -21,7 +21,9 @@ struct walk {
 
 static int wrong_shape(const struct walk *k, const struct gguf_tensor *t, const char *name, int64_t n_in, int64_t n_out)
 {
-    return OTR_FAIL(k->err, FORMAT, "cannot read model (%s): tensor %s is [%" PRId64 ", %" PRId64 "] and %d-dimensional, expected [%" PRId64 ", %" PRId64 "]",
+    return OTR_FAIL(k->err, FORMAT,
+                    "cannot read model (%s): tensor %s is [%" PRId64 ", %" PRId64
+                    "] and %d-dimensional, expected [%" PRId64 ", %" PRId64 "]",
                     gguf_path(k->w->g), name, t->ne[1], t->ne[0], t->n_dims, n_out, n_in);
 }
 
@@ -35,8 +37,10 @@ static int check_type(const struct walk *k, const struct gguf_tensor *t, const c
     if (ggml_traits((uint32_t)t->type))
         return OTR_OK;
     const char *type = ggml_type_name((uint32_t)t->type);
-    return OTR_FAIL(k->err, UNSUPPORTED, "cannot read model (%s): tensor %s has type %s (we read F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K)",
-                    gguf_path(k->w->g), name, type ? type : "unknown");
+    return OTR_FAIL(
+        k->err, UNSUPPORTED,
+        "cannot read model (%s): tensor %s has type %s (we read F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K)",
+        gguf_path(k->w->g), name, type ? type : "unknown");
 }
 
 /* A vector [n] as floats; *out stays NULL where an optional one is absent. */
@@ -112,7 +116,7 @@ static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, st
 
 static int take_layer(struct walk *k, int i)
 {
-    struct layer_weights counting;
+    struct layer_weights counting = {0};
     const struct hparams *hp = &k->w->hp;
     struct layer_weights *L = k->take ? &k->w->layer[i] : &counting;
     const int d = hp->n_embd, d_q = hp->n_head * hp->d_head, d_kv = hp->n_head_kv * hp->d_head;
@@ -122,9 +126,12 @@ static int take_layer(struct walk *k, int i)
         const float **bias;
         int n_out, n_in;
     } mats[] = {
-        {"attn_q", &L->q, &L->q_b, d_q, d},         {"attn_k", &L->k, &L->k_b, d_kv, d},
-        {"attn_v", &L->v, &L->v_b, d_kv, d},        {"attn_output", &L->o, &L->o_b, d, d_q},
-        {"ffn_gate", &L->gate, &L->gate_b, hp->n_ff, d}, {"ffn_up", &L->up, &L->up_b, hp->n_ff, d},
+        {"attn_q", &L->q, &L->q_b, d_q, d},
+        {"attn_k", &L->k, &L->k_b, d_kv, d},
+        {"attn_v", &L->v, &L->v_b, d_kv, d},
+        {"attn_output", &L->o, &L->o_b, d, d_q},
+        {"ffn_gate", &L->gate, &L->gate_b, hp->n_ff, d},
+        {"ffn_up", &L->up, &L->up_b, hp->n_ff, d},
         {"ffn_down", &L->down, &L->down_b, d, hp->n_ff},
     };
     const struct {
@@ -143,11 +150,14 @@ static int take_layer(struct walk *k, int i)
     char name[64];
     int rc;
     for (size_t m = 0; m < sizeof mats / sizeof *mats; m++)
-        if ((rc = take_matrix(k, NAME(name, "blk.%d.%s.weight", i, mats[m].name), mats[m].n_out, mats[m].n_in, mats[m].m)) < 0 ||
-            (rc = take_vector(k, NAME(name, "blk.%d.%s.bias", i, mats[m].name), mats[m].n_out, false, mats[m].bias)) < 0)
+        if ((rc = take_matrix(k, NAME(name, "blk.%d.%s.weight", i, mats[m].name), mats[m].n_out, mats[m].n_in,
+                              mats[m].m)) < 0 ||
+            (rc = take_vector(k, NAME(name, "blk.%d.%s.bias", i, mats[m].name), mats[m].n_out, false, mats[m].bias)) <
+                0)
             return rc;
     for (size_t v = 0; v < sizeof vecs / sizeof *vecs; v++)
-        if (vecs[v].wanted && (rc = take_vector(k, NAME(name, "blk.%d.%s.weight", i, vecs[v].name), vecs[v].n, true, vecs[v].v)) < 0)
+        if (vecs[v].wanted &&
+            (rc = take_vector(k, NAME(name, "blk.%d.%s.weight", i, vecs[v].name), vecs[v].n, true, vecs[v].v)) < 0)
             return rc;
     return OTR_OK;
 }

@@ -1,7 +1,7 @@
 /* The weights of a model as the forward pass reads them: one struct per layer, packed for one kernel level.
  *
- * In: a checked GGUF and its hyper-parameters. Out: matrices in the level's panels (or where they lie in the file), norms
- * and biases as floats. Read-only after open; may be shared by engines. Read next: kv.h, forward.h. */
+ * In: a checked GGUF and its hyper-parameters. Out: matrices in the level's panels (or where they lie in the file),
+ * norms and biases as floats. Read-only after open; may be shared by engines. Read next: kv.h, forward.h. */
 #ifndef OTR_LOAD_WEIGHTS_H
 #define OTR_LOAD_WEIGHTS_H
 
@@ -12,26 +12,26 @@
 /* One layer is one struct, so that a draft head with a layer of its own runs through the same code.
  * Matrices are [n_out, n_in]; vectors are NULL where the model has none. */
 struct layer_weights {
-    struct mat q, k, v, o;       /* [n_head*d_head, n_embd], [n_head_kv*d_head, n_embd] twice, [n_embd, n_head*d_head] */
-    struct mat gate, up, down;   /* [n_ff, n_embd] twice, [n_embd, n_ff] */
-    const float *attn_norm, *ffn_norm;            /* [n_embd] */
-    const float *q_norm, *k_norm;                 /* [d_head] */
-    const float *post_attn_norm, *post_ffn_norm;  /* [n_embd] */
+    struct mat q, k, v, o;     /* [n_head*d_head, n_embd], [n_head_kv*d_head, n_embd] twice, [n_embd, n_head*d_head] */
+    struct mat gate, up, down; /* [n_ff, n_embd] twice, [n_embd, n_ff] */
+    const float *attn_norm, *ffn_norm;           /* [n_embd] */
+    const float *q_norm, *k_norm;                /* [d_head] */
+    const float *post_attn_norm, *post_ffn_norm; /* [n_embd] */
     const float *q_b, *k_b, *v_b, *o_b, *gate_b, *up_b, *down_b;
 };
 
 struct weights {
     struct hparams hp;
     struct kernels kern;
-    struct gguf *g;                   /* not owned: must outlive this */
-    const struct gguf_tensor *embd;   /* [n_vocab, n_embd] rows in the file: looked up by token */
-    struct layer_weights *layer;      /* [n_layer] */
-    struct mat head;                  /* [n_vocab, n_embd] */
-    const float *out_norm;            /* [n_embd] */
-    const float *rope_factors;        /* [n_rot / 2] or NULL */
-    void *packed;                     /* one mapping for all packed matrices */
+    struct gguf *g;                 /* not owned: must outlive this */
+    const struct gguf_tensor *embd; /* [n_vocab, n_embd] rows in the file: looked up by token */
+    struct layer_weights *layer;    /* [n_layer] */
+    struct mat head;                /* [n_vocab, n_embd] */
+    const float *out_norm;          /* [n_embd] */
+    const float *rope_factors;      /* [n_rot / 2] or NULL */
+    void *packed;                   /* one mapping for all packed matrices */
     size_t packed_bytes;
-    float *vectors;                   /* one block for all norms and biases */
+    float *vectors; /* one block for all norms and biases */
     uint64_t n_params, tensor_bytes;
 };
 

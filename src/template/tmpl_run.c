@@ -54,7 +54,8 @@ struct value tmpl_fail(struct run *r, int code, const char *file, int line, cons
         va_start(ap, fmt);
         vsnprintf(msg, sizeof msg, fmt, ap);
         va_end(ap);
-        r->rc = otr_fail(r->err, code, file, line, "chat template line %d: %s", r->line, msg);
+        otr_fail(r->err, code, file, line, "chat template line %d: %s", r->line, msg);
+        r->rc = code;
     }
     return v_undef(TSTR(""));
 }

@@ -53,13 +53,15 @@ int main(int argc, char **argv)
             c_differ += differ;
             r.n_text = n;
         }
-        fprintf(stderr, "group %d of %d: %ld draws, %ld rows, %ld differ (%.0f s)\n", g + 1, n_group, r.n_draw, r.n_row, r.n_differ,
-                (clock_ms() - t0) / 1e3);
+        fprintf(stderr, "group %d of %d: %ld draws, %ld rows, %ld differ (%.0f s)\n", g + 1, n_group, r.n_draw, r.n_row,
+                r.n_differ, (clock_ms() - t0) / 1e3);
     }
-    printf("%s, level %s, seed %llu: %d prompts x %d tokens, %ld draws: %ld rows (%ld on chains and trees, %ld on side branches), "
+    printf("%s, level %s, seed %llu: %d prompts x %d tokens, %ld draws: %ld rows (%ld on chains and trees, %ld on side "
+           "branches), "
            "%ld differ; level c against %s: %d prompts, %ld rows, %ld differ; %.0f s\n",
-           r.m->info.name, r.m->info.kern, (unsigned long long)seed, N_PROMPT, N_TOK, r.n_draw, r.n_row - c_row, r.n_tree_row,
-           r.n_branch_row, r.n_differ - c_differ, r.m->info.kern, c_text, c_row, c_differ, (clock_ms() - t0) / 1e3);
+           r.m->info.name, r.m->info.kern, (unsigned long long)seed, N_PROMPT, N_TOK, r.n_draw, r.n_row - c_row,
+           r.n_tree_row, r.n_branch_row, r.n_differ - c_differ, r.m->info.kern, c_text, c_row, c_differ,
+           (clock_ms() - t0) / 1e3);
     const int bad = r.n_differ != 0;
     eq_prompts_free(&p);
     eq_close(&r);

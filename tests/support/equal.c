@@ -28,7 +28,8 @@ int eq_open(struct eq_rig *r, const char *model, const char *kern, uint64_t seed
     const struct otr_model_opts mo = {.kern = kern};
     int rc = otr_model_open(&r->m, model, &mo, err);
     for (int i = 0; i < EQ_ENGINES && rc == OTR_OK; i++) {
-        const struct otr_engine_opts eo = {.n_threads = i + 1, .n_ctx = EQ_MAX_TOK, .n_seq = 5 * EQ_GROUP, .n_batch = 1024};
+        const struct otr_engine_opts eo = {
+            .n_threads = i + 1, .n_ctx = EQ_MAX_TOK, .n_seq = 5 * EQ_GROUP, .n_batch = 1024};
         rc = otr_engine_create(&r->e[i], r->m, &eo, err);
     }
     if (rc == OTR_OK && !(r->kept = malloc((size_t)r->m->info.n_vocab * sizeof *r->kept)))
@@ -79,7 +80,8 @@ static int append(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, 
 }
 
 /* The reference: plain decoding, one thread. */
-static int write_on(struct eq_rig *r, struct eq_text *t, const int32_t *prompt, int n_prompt, int n_tok, struct otr_err *err)
+static int write_on(struct eq_rig *r, struct eq_text *t, const int32_t *prompt, int n_prompt, int n_tok,
+                    struct otr_err *err)
 {
     struct otr_engine *e = r->e[0];
     const size_t n_vocab = (size_t)r->m->info.n_vocab;
@@ -104,7 +106,8 @@ static int write_on(struct eq_rig *r, struct eq_text *t, const int32_t *prompt, 
     return rc;
 }
 
-int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt, int n_text, int n_tok, struct otr_err *err)
+int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt, int n_text, int n_tok,
+            struct otr_err *err)
 {
     static const int chunks[EQ_ENGINES] = {64, 7, 512, 1};
     int rc = OTR_OK;
@@ -133,8 +136,8 @@ static void compare(struct eq_rig *r, const float *got, const float *want, const
     while (memcmp(&got[i], &want[i], sizeof *got) == 0)
         i++;
     if (r->n_differ++ < 10)
-        printf("DIFFERENT: draw %ld, %s, text %d, position %d: logit %zu is %.9g, plain decoding gives %.9g\n", r->n_draw, what, text,
-               pos, i, (double)got[i], (double)want[i]);
+        printf("DIFFERENT: draw %ld, %s, text %d, position %d: logit %zu is %.9g, plain decoding gives %.9g\n",
+               r->n_draw, what, text, pos, i, (double)got[i], (double)want[i]);
 }
 
 static const float *reference(const struct eq_rig *r, int text, int pos)
@@ -147,12 +150,12 @@ static const float *reference(const struct eq_rig *r, int text, int pos)
 struct node {
     int parent, depth; /* in the branch's own list; -1: the committed end */
     int32_t token;
-    bool is_true;      /* the text's own continuation */
-    int row;           /* in the pass */
+    bool is_true; /* the text's own continuation */
+    int row;      /* in the pass */
 };
 
-struct branch { /* one sequence of a draw */
-    int text, p;   /* committed positions */
+struct branch {                  /* one sequence of a draw */
+    int text, p;                 /* committed positions */
     struct kv_seq *seq, *before; /* before: a fork of the state before the pass */
     struct node node[EQ_MAX_ROWS];
     int n_node, n_given;
@@ -215,7 +218,8 @@ static int arrange(struct eq_rig *r, int engine, struct branch *b, int n_branch,
     for (int done = 0; left > 0 || done < n_prompt;) {
         if (left == 0 || (done < n_prompt && below(r, 2))) {
             rows[n] = (struct fwd_row){.token = r->text[0].tok[done], .seq = prompt, .parent = done ? n - 1 : FWD_END};
-            for (n++, done++; done < n_prompt; n++, done++) /* WHY at once: its rows then are neighbours, as in a server */
+            for (n++, done++; done < n_prompt;
+                 n++, done++) /* WHY at once: its rows then are neighbours, as in a server */
                 rows[n] = (struct fwd_row){.token = r->text[0].tok[done], .seq = prompt, .parent = n - 1};
             continue;
         }
@@ -224,7 +228,9 @@ static int arrange(struct eq_rig *r, int engine, struct branch *b, int n_branch,
             continue;
         struct node *nd = &br->node[br->n_given++];
         nd->row = n;
-        rows[n++] = (struct fwd_row){.token = nd->token, .seq = br->seq, .keep = FWD_KEEP_LOGITS,
+        rows[n++] = (struct fwd_row){.token = nd->token,
+                                     .seq = br->seq,
+                                     .keep = FWD_KEEP_LOGITS,
                                      .parent = nd->parent < 0 ? FWD_END : br->node[nd->parent].row};
         left--;
     }
@@ -264,17 +270,20 @@ static int commit_and_step(struct eq_rig *r, int engine, struct branch *b, int n
     for (int i = 0; i < n_branch; i++)
         if (b[i].p < r->text[b[i].text].n) {
             at[n] = i;
-            e->rows[n++] = (struct fwd_row){.token = r->text[b[i].text].tok[b[i].p], .seq = b[i].seq, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+            e->rows[n++] = (struct fwd_row){
+                .token = r->text[b[i].text].tok[b[i].p], .seq = b[i].seq, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
         }
     if (n == 0)
         return OTR_OK;
     const int rc = fwd_run(e->fwd, e->rows, n, err);
     for (int k = 0; k < n && rc == OTR_OK; k++)
-        compare(r, fwd_logits(e->fwd, k), reference(r, b[at[k]].text, b[at[k]].p), "step after commit", b[at[k]].text, b[at[k]].p);
+        compare(r, fwd_logits(e->fwd, k), reference(r, b[at[k]].text, b[at[k]].p), "step after commit", b[at[k]].text,
+                b[at[k]].p);
     return rc;
 }
 
-static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch, struct kv_seq *prompt, struct otr_err *err)
+static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch, struct kv_seq *prompt,
+                    struct otr_err *err)
 {
     static const int prompt_rows[4] = {0, 7, 64, 128};
     struct otr_engine *e = r->e[engine];
@@ -289,7 +298,8 @@ static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch
         for (int k = 0; k < b[i].n_node; k++) {
             const float *got = fwd_logits(e->fwd, b[i].node[k].row);
             if (b[i].node[k].is_true) {
-                compare(r, got, reference(r, b[i].text, b[i].p + b[i].node[k].depth), tree ? "tree" : "chain", b[i].text, b[i].p);
+                compare(r, got, reference(r, b[i].text, b[i].p + b[i].node[k].depth), tree ? "tree" : "chain",
+                        b[i].text, b[i].p);
                 r->n_tree_row++;
             } else if (side_branch < 0 || below(r, 3) == 0) {
                 side_branch = i;
@@ -334,7 +344,8 @@ int eq_draw(struct eq_rig *r, struct otr_err *err)
 
 /* ---- levels ---- */
 
-int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ, struct otr_err *err)
+int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ,
+                     struct otr_err *err)
 {
     const struct otr_model_opts mo = {.kern = kern};
     const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = EQ_MAX_TOK, .n_batch = EQ_MAX_TOK};
@@ -394,7 +405,8 @@ int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char 
         const char *text = j ? prompt_of(j) : NULL;
         if (text && *text) {
             int32_t *ids = malloc((strlen(text) + 8) * sizeof *ids);
-            const int64_t n = ids ? otr_tokenize(m, text, strlen(text), OTR_TOK_ADD_SPECIAL, ids, strlen(text) + 8, NULL) : 0;
+            const int64_t n =
+                ids ? otr_tokenize(m, text, strlen(text), OTR_TOK_ADD_SPECIAL, ids, strlen(text) + 8, NULL) : 0;
             if (n > 0) {
                 p->ids[p->n] = ids;
                 p->n_ids[p->n++] = n < max_tok ? (int)n : max_tok;

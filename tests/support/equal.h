@@ -1,9 +1,9 @@
 /* The equality suite: many ways to compute the same row, compared by memcmp of its logits.
  *
- * In: a model and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A draw builds
- * some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4 threads, and
- * compares every row. Out: how many rows were compared, and how many differed (each is printed).
- * Used by tests/equal (short) and tests/proof (5,000 draws on both models). */
+ * In: a model and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A draw
+ * builds some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4
+ * threads, and compares every row. Out: how many rows were compared, and how many differed (each is printed). Used by
+ * tests/equal (short) and tests/proof (5,000 draws on both models). */
 #ifndef OTR_TESTS_EQUAL_H
 #define OTR_TESTS_EQUAL_H
 
@@ -19,8 +19,8 @@ struct eq_text {
 
 struct eq_rig {
     struct otr_model *m;
-    struct otr_engine *e[EQ_ENGINES];                  /* of 1..4 threads */
-    struct kv_seq *full[EQ_ENGINES][EQ_GROUP];         /* whole texts, to fork from */
+    struct otr_engine *e[EQ_ENGINES];          /* of 1..4 threads */
+    struct kv_seq *full[EQ_ENGINES][EQ_GROUP]; /* whole texts, to fork from */
     struct eq_text text[EQ_GROUP];
     int n_text;
     uint64_t rng;
@@ -34,12 +34,14 @@ uint64_t eq_random(uint64_t *state);
 int eq_open(struct eq_rig *r, const char *model, const char *kern, uint64_t seed, struct otr_err *err);
 void eq_close(struct eq_rig *r);
 /* Takes up to EQ_GROUP prompts (ids) and lets the model write each on, greedily, up to n_tok tokens. */
-int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt, int n_text, int n_tok, struct otr_err *err);
+int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt, int n_text, int n_tok,
+            struct otr_err *err);
 /* One draw; differences are counted and printed, errors of the engine are returned. */
 int eq_draw(struct eq_rig *r, struct otr_err *err);
 
 /* Compares the logits of every position of the rig's texts at another level: one pass of all rows, the head on all. */
-int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ, struct otr_err *err);
+int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ,
+                     struct otr_err *err);
 
 /* Up to `cap` prompts as ids, out of a folder of data sets; returns how many. */
 struct eq_prompts {

@@ -81,7 +81,9 @@ static void test_tree_step(void **state)
     wrapmem_count = 0;
     for (int step = 0; step < 20; step++) {
         for (int i = 0; i < 8; i++)
-            rows[i] = (struct fwd_row){.token = 5 + i + step, .parent = parent[i], .keep = FWD_KEEP_LOGITS,
+            rows[i] = (struct fwd_row){.token = 5 + i + step,
+                                       .parent = parent[i],
+                                       .keep = FWD_KEEP_LOGITS,
                                        .seq = i == 7 ? r->b->kv : r->a->kv};
         assert_int_equal(fwd_run(r->e->fwd, rows, 8, NULL), OTR_OK);
         assert_true(fwd_argmax(r->e->fwd, 6) >= 0);

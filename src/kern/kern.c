@@ -23,7 +23,7 @@ static uint64_t xcr0(void)
 static unsigned cpu_detect(void)
 {
     enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };
-    unsigned a, b, c, d, found = 0;
+    unsigned a = 0, b = 0, c = 0, d = 0, found = 0;
     if (__get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && d == signature_AMD_edx && c == signature_AMD_ecx)
         found |= CPU_AMD;
     if (!__get_cpuid(1, &a, &b, &c, &d))

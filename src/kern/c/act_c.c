@@ -13,19 +13,19 @@ size_t act_bytes_c(enum act_kind kind, int n_cols, int n_tok)
 }
 
 /* Quantises n (32 or 256) values; returns the scale. */
-static float quantise(int8_t *q, const float *x, int n)
+static float quantise(int8_t *q, const float *x, size_t n)
 {
     uint32_t amax_bits = 0;
-    for (int i = 0; i < n; i++) { /* integer order of the absolute bits: NaN is above infinity, so nothing is missed */
+    for (size_t i = 0; i < n; i++) { /* integer order of the absolute bits: NaN is above infinity, so nothing is missed */
         const uint32_t u = float_bits(x[i]) & 0x7fffffffu;
         amax_bits = u > amax_bits ? u : amax_bits;
     }
     if (amax_bits >= ACT_AMAX_INF_BITS || amax_bits < ACT_AMAX_MIN_BITS) {
-        memset(q, 0, (size_t)n);
+        memset(q, 0, n);
         return amax_bits < ACT_AMAX_MIN_BITS ? 0.0f : float_of_bits(0x7fc00000u);
     }
     const float amax = float_of_bits(amax_bits), id = 127.0f / amax;
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         /* 1.5 * 2^23: the sum's last bit is 1, so the addition rounds to the nearest even integer */
         const float biased = x[i] * id + 12582912.0f;
         const int32_t v = (int32_t)(float_bits(biased) - 0x4b400000u);

@@ -70,19 +70,20 @@ static int print_score(const struct score *s, bool json)
     return cli_close_stdout();
 }
 
-/* Reads and tokenises the text; *ids has one free place in front. */
+/* Reads and tokenises the text; *ids has one free place in front. A token's name is that token, as in the oracle:
+ * wikitext writes "<unk>", and spelt out it would be several tokens that are easily foretold. */
 static int read_ids(const struct opts *o, const struct otr_model *m, int32_t **ids, size_t *n, struct otr_err *err)
 {
     struct text t = {0};
     int rc = cli_read_file(&t, o->file, err);
     if (rc == OTR_OK)
         rc = cli_check_utf8(t.bytes, t.n, o->file, err);
-    int64_t got = rc < 0 ? rc : otr_tokenize(m, t.bytes, t.n, 0, NULL, 0, err);
+    int64_t got = rc < 0 ? rc : otr_tokenize(m, t.bytes, t.n, OTR_TOK_PARSE_SPECIAL, NULL, 0, err);
     int32_t *v = got < 0 ? NULL : malloc(((size_t)got + 1) * sizeof *v);
     if (got >= 0 && !v)
         got = OTR_FAIL(err, NOMEM, "no memory for %lld tokens", (long long)got);
     else if (got >= 0)
-        got = otr_tokenize(m, t.bytes, t.n, 0, v + 1, (size_t)got, err);
+        got = otr_tokenize(m, t.bytes, t.n, OTR_TOK_PARSE_SPECIAL, v + 1, (size_t)got, err);
     free(t.bytes);
     if (got < 0) {
         free(v);

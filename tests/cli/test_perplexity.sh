@@ -34,6 +34,10 @@ import sys
 a, b, c = map(float, open(sys.argv[1]))
 sys.exit(not abs((c - b) - (b - a)) < 1e-6 < b - a)' "$tmp/sums"
 
+printf '<unk>%.0s' $(seq 10) > "$tmp/unk"
+score "$stories" "$tmp/unk"
+field "the name of a token is that token" 'r["tokens"]' 10
+
 same "without --json" "$("$program" perplexity -m "$stories" "$tmp/text" --tokens 10 | sed -E 's/[0-9]+\.[0-9]+/X/g')" \
     "10 tokens scored, nll X, perplexity X, X tokens/s"
 "$program" perplexity -m "$stories" --tokens 10 --json - < "$tmp/text" > "$tmp/r.json"

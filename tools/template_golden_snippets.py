@@ -273,6 +273,12 @@ a}} b %} c #} d { { e {{ 'f' }}
 {{ messages[0].content[1:].strip().split(' ')[-1].rstrip('.') | upper }}
 {{ "\a\b\f\v\n\r\t\0" | length }}|{{ '\u0041\x42\103' }}
 {{ [1, 2, 3]|first + ([4]|last) }}|{{ 'a-b-c'.split('-', 0) }}|{{ 'a b'.split(none, 0) }}|{{ ' a '.split(maxsplit=1) }}
+{% set ns = namespace(on=true) %}{% for m in messages if ns.on %}{{ m.role }} {% set ns.on = m.role != 'user' %}{% endfor %}
+{% set ns = namespace(n=0) %}{% for x in range(9) if ns.n < 3 %}{% set ns.n = ns.n + 1 %}{{ loop.index }}{{ loop.last }}{{ loop.nextitem }} {% endfor %}
+{% set ns = namespace(n=0) %}{% for x in range(6) if ns.n < 3 %}{% set ns.n = ns.n + 1 %}{{ loop.length }}{{ loop.revindex }}{{ loop.previtem }} {% endfor %}
+{% set ns = namespace(n=0) %}{% for x in range(6) if x != ns.n %}{% set ns.n = ns.n + 2 %}{{ x }}{{ loop }} {% endfor %}
+{% for x in [1, 2, 3] if x is odd %}{{ loop.index }}{{ loop.last }}{{ loop.revindex0 }}{{ loop | length }}{% endfor %}
+{% for x in [1, 2] if x.y.z %}{% endfor %}
 {{ ' ' | trim == '' }}|{{ ('a' | upper) ~ 'b' }}|{{ 'a' | upper | lower | replace('a', 'z') | default('q') }}
 """.strip("\n").split("\n")]
 

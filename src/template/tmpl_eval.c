@@ -323,21 +323,24 @@ static struct value eval(struct run *r, const struct node *n)
 
 /* ---- statements ---- */
 
-/* The items for which the loop's test holds. */
-static struct value select_items(struct run *r, const struct node *n, struct value all)
+/* WHY one at a time: the test may depend on what the body has set, and is asked ahead only for loop.last and the like.
+ */
+bool tmpl_loop_more(struct run *r, struct vloop *l)
 {
-    struct scope *const outer = r->scope;
-    struct value *keep = tmpl_take_n(r, all.list.n, sizeof *keep);
-    size_t n_keep = 0;
-    for (size_t i = 0; keep && i < all.list.n && r->rc == OTR_OK; i++) {
-        if (!(r->scope = open_scope(r, outer)))
+    struct scope *const inner = r->scope;
+    bool found = false;
+    while (!found && l->n_rest > 0 && r->rc == OTR_OK) {
+        const struct value item = *l->rest++;
+        l->n_rest--;
+        if (!(r->scope = open_scope(r, l->scope)))
             break;
-        assign(r, n->a, all.list.v[i]);
-        if (tmpl_truth(eval(r, n->c)))
-            keep[n_keep++] = all.list.v[i];
+        assign(r, l->node->a, item);
+        found = tmpl_truth(eval(r, l->node->c)) && r->rc == OTR_OK;
+        if (found)
+            l->room[l->n++] = item;
     }
-    r->scope = outer;
-    return v_list(keep, n_keep);
+    r->scope = inner;
+    return found;
 }
 
 static enum flow exec_for(struct run *r, const struct node *n)
@@ -345,19 +348,21 @@ static enum flow exec_for(struct run *r, const struct node *n)
     struct scope *const outer = r->scope;
     struct value all = eval(r, n->b);
     all = r->rc < 0 ? v_list(NULL, 0) : tmpl_iter(r, all);
-    if (n->c)
-        all = select_items(r, n, all);
     struct vloop *loop = tmpl_take(r, sizeof *loop);
-    if (!loop)
+    struct value *room = n->c ? tmpl_take_n(r, all.list.n, sizeof *room) : NULL;
+    if (r->rc < 0)
         return FLOW_NEXT;
-    *loop = (struct vloop){.v = all.list.v, .n = all.list.n};
+    *loop = (struct vloop){.v = all.list.v, .n = all.list.n, .node = n, .scope = outer};
+    if (n->c)
+        *loop = (struct vloop){
+            .v = room, .room = room, .rest = all.list.v, .n_rest = all.list.n, .node = n, .scope = outer};
     enum flow f = FLOW_NEXT;
     bool finished = false;
-    for (; loop->at < loop->n && f != FLOW_BREAK && r->rc == OTR_OK; loop->at++) {
+    for (; f != FLOW_BREAK && r->rc == OTR_OK && (loop->at < loop->n || tmpl_loop_more(r, loop)); loop->at++) {
         if (!(r->scope = open_scope(r, outer)))
             break;
         tmpl_define(r, TSTR("loop"), (struct value){.kind = V_LOOP, .loop = loop});
-        assign(r, n->a, all.list.v[loop->at]);
+        assign(r, n->a, loop->v[loop->at]);
         f = tmpl_exec(r, n->body);
         finished = finished || f == FLOW_NEXT;
     }

@@ -93,8 +93,13 @@ struct vdict { /* in order of insertion; looked up one by one, which costs budge
     size_t n, cap;
 };
 struct vloop {
-    const struct value *v;
+    const struct value *v; /* [n] items that have passed the loop's test */
     size_t n, at;
+    const struct value *rest; /* [n_rest] items the test has not seen yet; none where there is no test */
+    size_t n_rest;
+    struct value *room; /* v, where there is a test */
+    const struct node *node;
+    struct scope *scope;  /* around the loop */
     struct value changed; /* the last arguments of loop.changed */
 };
 
@@ -264,6 +269,7 @@ struct node *tmpl_parse(struct run *r, const char *src, size_t n); /* NULL: an e
 enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
 enum flow tmpl_exec(struct run *r, const struct node *list);
 void tmpl_define(struct run *r, struct tstr name, struct value v); /* in the innermost scope */
+bool tmpl_loop_more(struct run *r, struct vloop *l);               /* finds one more item; false: there is none */
 
 /* ---- builtins ---- */
 

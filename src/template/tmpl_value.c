@@ -483,6 +483,13 @@ struct value tmpl_iter(struct run *r, struct value v)
     }
 }
 
+static int64_t loop_length(struct run *r, struct vloop *l)
+{
+    while (tmpl_loop_more(r, l))
+        ;
+    return (int64_t)l->n;
+}
+
 struct value tmpl_length(struct run *r, struct value v)
 {
     switch (v.kind) {
@@ -496,29 +503,35 @@ struct value tmpl_length(struct run *r, struct value v)
     case V_DICT:
         return v_int((int64_t)v.dict->n);
     case V_LOOP:
-        return v_int((int64_t)v.loop->n);
+        return v_int(loop_length(r, v.loop));
     default:
         return TMPL_FAIL(r, FORMAT, "%s has no length", tmpl_type(v));
     }
 }
 
-static struct value loop_attr(const struct vloop *l, struct tstr name)
+static struct value loop_attr(struct run *r, struct vloop *l, struct tstr name)
 {
+    const int64_t at = (int64_t)l->at;
+    const bool counts =
+        tstr_eq(name, TSTR("length")) || tstr_eq(name, TSTR("revindex")) || tstr_eq(name, TSTR("revindex0"));
+    const bool peeks = tstr_eq(name, TSTR("last")) || tstr_eq(name, TSTR("nextitem"));
+    const int64_t n = counts ? loop_length(r, l) : (int64_t)l->n;
+    const bool more = l->at + 1 < l->n || (peeks && tmpl_loop_more(r, l));
     const struct {
         struct tstr name;
         struct value v;
     } all[] = {
-        {TSTR("index"), v_int((int64_t)l->at + 1)},
-        {TSTR("index0"), v_int((int64_t)l->at)},
-        {TSTR("revindex"), v_int((int64_t)(l->n - l->at))},
-        {TSTR("revindex0"), v_int((int64_t)(l->n - l->at) - 1)},
-        {TSTR("first"), v_bool(l->at == 0)},
-        {TSTR("last"), v_bool(l->at + 1 == l->n)},
-        {TSTR("length"), v_int((int64_t)l->n)},
+        {TSTR("index"), v_int(at + 1)},
+        {TSTR("index0"), v_int(at)},
+        {TSTR("revindex"), v_int(n - at)},
+        {TSTR("revindex0"), v_int(n - at - 1)},
+        {TSTR("first"), v_bool(at == 0)},
+        {TSTR("last"), v_bool(!more)},
+        {TSTR("length"), v_int(n)},
         {TSTR("depth"), v_int(1)},
         {TSTR("depth0"), v_int(0)},
-        {TSTR("previtem"), l->at > 0 ? l->v[l->at - 1] : v_undef(name)},
-        {TSTR("nextitem"), l->at + 1 < l->n ? l->v[l->at + 1] : v_undef(name)},
+        {TSTR("previtem"), at > 0 ? l->v[at - 1] : v_undef(name)},
+        {TSTR("nextitem"), more ? l->v[at + 1] : v_undef(name)},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (tstr_eq(all[i].name, name))
@@ -537,7 +550,7 @@ static struct value own_attr(struct run *r, struct value v, struct tstr name)
         return (struct value){.kind = V_BUILTIN, .call = {f, self}};
     }
     if (v.kind == V_LOOP)
-        return loop_attr(v.loop, name);
+        return loop_attr(r, v.loop, name);
     if (v.kind == V_NAMESPACE) {
         const struct value *found = tmpl_dict_get(r, v.dict, v_str(name));
         return found ? *found : v_undef(name);
@@ -735,7 +748,7 @@ void tmpl_write(struct run *r, struct sbuf *b, struct value v, bool repr)
             sbuf_text(r, b, ">");
             break;
         case V_LOOP:
-            snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->n);
+            snprintf(text, sizeof text, "<LoopContext %zu/%" PRId64 ">", v.loop->at + 1, loop_length(r, v.loop));
             sbuf_text(r, b, text);
             break;
         case V_MACRO:

@@ -105,12 +105,17 @@ static struct tokenizer *make(bool spm)
     key_arr(&body, "tokenizer.ggml.tokens", GGUF_STR, n);
     for (size_t i = 0; i < n; i++) {
         char name[8] = "";
+        const char *piece = name;
         const size_t byte = i - N_SPECIAL;
-        if (i >= N_SPECIAL && byte < 256 && spm)
+        if (i < N_SPECIAL)
+            piece = specials[i];
+        else if (byte >= 256)
+            piece = spm ? spm_rest[byte - 256] : bpe_rest[byte - 256];
+        else if (spm)
             snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
-        else if (i >= N_SPECIAL && byte < 256)
+        else
             name[bpe_alphabet((unsigned char)byte, name)] = 0;
-        put_str(&body, name[0] ? name : i < N_SPECIAL ? specials[i] : (spm ? spm_rest : bpe_rest)[byte - 256]);
+        put_str(&body, piece);
     }
     key_arr(&body, "tokenizer.ggml.token_type", GGUF_I32, n);
     for (size_t i = 0; i < n; i++)

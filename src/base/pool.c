@@ -1,8 +1,9 @@
 /* Owns the threads of an engine and the ways they wait for each other. See pool.h; read next: cpus.c.
  *
  * A run is one increment of `epoch`; a barrier is a count of arrivals and one increment of `turn`. Whoever waits for
- * such a word spins, then yields the core, then sleeps in the kernel; whoever changes it wakes sleepers only if there
- * are any. */
+ * such a word spins, then sleeps in the kernel; whoever changes it wakes sleepers only if there are any.
+ * WHY no yielding in between: it gives a whole time slice to any other program; a sleeper is woken at once (SPEED.md).
+ */
 #include "base/pool.h"
 
 #include <linux/futex.h>
@@ -16,10 +17,11 @@
 #include <immintrin.h>
 #endif
 
-#include "base/clock.h"
-
-enum { SPIN_ROUNDS = 2000, CACHE_LINE = 64 };
-#define YIELD_MS 1.0
+enum {
+    SPIN_BARRIER = 2000, /* 50-100 us: longer than a wait on a quiet machine */
+    SPIN_RUN = 10000,    /* between steps: the caller draws a token meanwhile */
+    CACHE_LINE = 64,
+};
 
 struct signal { /* a word that changes, alone on its cache line */
     _Alignas(CACHE_LINE) _Atomic uint32_t word;
@@ -29,9 +31,10 @@ struct signal { /* a word that changes, alone on its cache line */
 struct pool {
     struct signal epoch, turn;
     _Alignas(CACHE_LINE) _Atomic int arrived;
-    int n_threads, spin; /* spin: rounds; few where threads outnumber the CPUs */
-    int n_started;       /* pthreads that exist */
-    bool quit;           /* written before an epoch, read after it */
+    int n_threads;
+    bool crowded;  /* more threads than CPUs: no spinning, it would keep another of ours waiting */
+    int n_started; /* pthreads that exist */
+    bool quit;     /* written before an epoch, read after it */
     pool_fn fn;
     void *arg;
     pthread_t *thread;    /* [n_threads - 1] */
@@ -68,11 +71,6 @@ static void signal_wait(struct signal *s, uint32_t old, int spin)
             return;
         relax();
     }
-    for (const double until = clock_ms() + YIELD_MS; clock_ms() < until;) {
-        if (atomic_load_explicit(&s->word, memory_order_acquire) != old)
-            return;
-        sched_yield();
-    }
     atomic_fetch_add(&s->sleepers, 1);
     while (atomic_load(&s->word) == old)
         futex(&s->word, FUTEX_WAIT, old);
@@ -89,7 +87,7 @@ void pool_barrier(const struct pool_ctx *ctx)
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
         signal_change(&p->turn);
     } else {
-        signal_wait(&p->turn, turn, p->spin);
+        signal_wait(&p->turn, turn, p->crowded ? 0 : SPIN_BARRIER);
     }
 }
 
@@ -123,7 +121,7 @@ static void *worker(void *arg)
     struct pool *p = ctx->pool;
     float_mode_set();
     for (uint32_t seen = 0;; seen++) {
-        signal_wait(&p->epoch, seen, p->spin);
+        signal_wait(&p->epoch, seen, p->crowded ? 0 : SPIN_RUN);
         if (p->quit)
             return NULL;
         p->fn(ctx, p->arg);
@@ -153,7 +151,7 @@ int pool_create(struct pool **out, int n_threads, struct otr_err *err)
     struct pool *p = aligned_alloc(CACHE_LINE, sizeof *p);
     if (!p)
         return OTR_FAIL(err, NOMEM, "no memory for the thread pool");
-    *p = (struct pool){.n_threads = n, .spin = n <= pool_default_threads() ? SPIN_ROUNDS : 0};
+    *p = (struct pool){.n_threads = n, .crowded = n > pool_default_threads()};
     p->ctx = calloc((size_t)n, sizeof *p->ctx);
     p->thread = calloc((size_t)n, sizeof *p->thread);
     int rc = p->ctx && p->thread ? OTR_OK : OTR_FAIL(err, NOMEM, "no memory for %d threads", n);

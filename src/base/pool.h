@@ -1,7 +1,7 @@
 /* The one thread pool of an engine. Work is split by index, never by who is free, so results cannot depend on it.
  *
  * pool_run starts fn on all threads (the caller is thread 0) and returns when all are done. Inside fn, pool_barrier
- * joins the threads. Waiting spins first, then yields, then sleeps on a futex; between runs the threads sleep. */
+ * joins the threads. Waiting spins first, then sleeps on a futex; between runs the threads sleep. */
 #ifndef OTR_BASE_POOL_H
 #define OTR_BASE_POOL_H
 

@@ -167,19 +167,19 @@ static int build(struct eq_rig *r, int engine, struct branch *b, struct otr_err 
     static const int chunks[4] = {1, 7, 64, 512};
     struct otr_engine *e = r->e[engine];
     const struct eq_text *t = &r->text[b->text];
-    const int way = below(r, 8), chunk = chunks[below(r, 4)];
+    const int way = below(r, 16), chunk = chunks[below(r, 4)];
     int rc, from = 0;
-    if (way < 5) { /* fork a whole text and cut it; ways 3 and 4 cut deeper and append again: a shared page is copied */
+    if (way < 13) { /* fork a whole text and cut it; some cut deeper and append again: a shared page is copied */
         rc = kv_fork(&b->seq, r->full[engine][b->text], err);
         if (rc < 0)
             return rc;
-        from = way >= 3 && b->p > 0 ? below(r, b->p) : b->p;
+        from = way >= 10 ? b->p - below(r, b->p < 40 ? b->p + 1 : 40) : b->p;
         kv_truncate(b->seq, from);
     } else {
         rc = kv_seq_create(&b->seq, e->kv, EQ_MAX_TOK, err);
         if (rc < 0)
             return rc;
-        if (way == 5) { /* another text first, thrown away */
+        if (way == 13) { /* another text first, thrown away */
             const struct eq_text *o = &r->text[below(r, r->n_text)];
             rc = append(e, b->seq, o->tok, 1 + below(r, 40), 64, err);
             kv_truncate(b->seq, 0);
@@ -285,10 +285,10 @@ static int commit_and_step(struct eq_rig *r, int engine, struct branch *b, int n
 static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch, struct kv_seq *prompt,
                     struct otr_err *err)
 {
-    static const int prompt_rows[4] = {0, 7, 64, 128};
+    static const int prompt_rows[8] = {0, 0, 0, 7, 7, 33, 64, 128};
     struct otr_engine *e = r->e[engine];
     const bool tree = below(r, 2);
-    int side_branch = -1, side = 0, n_prompt = prompt_rows[below(r, 4)];
+    int side_branch = -1, side = 0, n_prompt = prompt_rows[below(r, 8)];
     n_prompt = n_prompt > r->text[0].n ? r->text[0].n : n_prompt;
     const int n = arrange(r, engine, b, n_branch, prompt, n_prompt);
     int rc = fwd_run(e->fwd, e->rows, n, err);

@@ -28,6 +28,15 @@ int cli_usage(const struct otr_err *err)
     return CLI_USAGE;
 }
 
+void cli_note_dropped(size_t n)
+{
+    static bool said;
+    if (n > 0 && !said)
+        cli_note("%zu %s of the text dropped: the vocabulary has no token for %s", n, n == 1 ? "byte" : "bytes",
+                 n == 1 ? "it" : "them");
+    said = said || n > 0;
+}
+
 void cli_note(const char *fmt, ...)
 {
     va_list ap;

@@ -34,6 +34,8 @@ extern struct cli_env cli_env;
 int cli_fail(const struct otr_err *err);
 /* The same with CLI_USAGE. */
 int cli_usage(const struct otr_err *err);
+/* Says once that a text lost n bytes in the tokenizer; nothing for 0. */
+void cli_note_dropped(size_t n);
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "outrider: note: ..." on stderr */
 
 /* Parses a command line. Returns true when the command should run; otherwise *status is what to exit with (help was

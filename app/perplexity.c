@@ -85,6 +85,7 @@ static int read_ids(const struct opts *o, const struct otr_model *m, int32_t **i
     else if (got >= 0)
         got = otr_tokenize(m, t.bytes, t.n, OTR_TOK_PARSE_SPECIAL, v + 1, (size_t)got, err);
     free(t.bytes);
+    cli_note_dropped(otr_n_dropped(m) / 2); /* counted, then encoded */
     if (got < 0) {
         free(v);
         return (int)got;

@@ -79,8 +79,10 @@ static int encode(const struct session *s, const struct source *from, struct pro
         struct prompt p = {malloc(cap * sizeof *p.ids), cap};
         if (!p.ids)
             return OTR_FAIL(err, NOMEM, "no memory for a prompt of %zu tokens", cap);
+        const size_t before = otr_n_dropped(s->model);
         const int64_t n = encode_once(s, from, &p, err);
         if (n >= 0 && (size_t)n <= cap) {
+            cli_note_dropped(otr_n_dropped(s->model) - before);
             *out = (struct prompt){p.ids, (size_t)n};
             return OTR_OK;
         }

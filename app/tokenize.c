@@ -123,6 +123,7 @@ int cmd_tokenize(int argc, char **argv)
         rc = read_text(&o, &t, &err);
     if (rc == OTR_OK)
         rc = tokenizer_encode(tok, t.bytes, t.n, how, NULL, &ids, &err);
+    cli_note_dropped(rc < 0 ? 0 : tokenizer_n_dropped(tok));
     status = rc < 0 ? cli_fail(&err) : print_ids(tok, &ids, o.json);
     ids_free(&ids);
     free(t.bytes);

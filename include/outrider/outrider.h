@@ -98,6 +98,9 @@ enum {
  * than cap: call again with room), or an error. ids may be NULL when cap is 0. */
 OTR_API int64_t otr_tokenize(const struct otr_model *m, const char *text, size_t n_bytes, unsigned flags, int32_t *ids,
                              size_t cap, struct otr_err *err);
+/* Bytes that calls on this model have dropped so far: a vocabulary may have no token for a byte (SmolLM2: 21 of them).
+ * A caller that wants to warn compares before and after. */
+OTR_API size_t otr_n_dropped(const struct otr_model *m);
 /* The bytes one token stands for (special tokens: their name where special is true, else nothing). Not terminated.
  * Returns the byte count, maybe more than cap, or OTR_E_ARG. */
 OTR_API int64_t otr_token_bytes(const struct otr_model *m, int32_t id, bool special, char *buf, size_t cap);

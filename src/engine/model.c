@@ -137,6 +137,11 @@ int64_t otr_tokenize(const struct otr_model *m, const char *text, size_t n_bytes
     return rc;
 }
 
+size_t otr_n_dropped(const struct otr_model *m)
+{
+    return tokenizer_n_dropped(m->tok);
+}
+
 int64_t otr_token_bytes(const struct otr_model *m, int32_t id, bool special, char *buf, size_t cap)
 {
     size_t n = 0;

@@ -35,4 +35,10 @@ for text in $'caf\xc3\xa9 \xf0\x9f\x98\x80 \xe4\xbd\xa0\xe5\xa5\xbd' '  two  spa
 done
 refused "invalid UTF-8" 1 "byte 0x80 at offset 2" "$program" tokenize -m "$bpe" -p $'ab\x80'
 refused "unknown vocabulary kind" 1 "bert" "$program" tokenize -m "$vocabs/ggml-vocab-bert-bge.gguf" -p x
+if [ -f "$smollm" ]; then # bytes that its vocabulary has no token for
+    same "dropped, and the rest kept" "$("$program" tokenize -m "$smollm" -p $'a\004b' --json 2> "$tmp/err")" "[81, 82]"
+    same "and said so" "$(cat "$tmp/err")" "outrider: note: 1 byte of the text dropped: the vocabulary has no token for it"
+else
+    echo "SKIPPED: SmolLM2 is not there: dropped bytes"
+fi
 finish

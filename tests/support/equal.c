@@ -61,8 +61,9 @@ void eq_close(struct eq_rig *r)
     free(r->kept);
 }
 
-/* Commits tok[n] to seq in passes of `chunk` rows; the last row of each pass keeps its logits. */
-static int append(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, int n, int chunk, struct otr_err *err)
+/* Commits tok[n] to seq in passes of `chunk` rows; keep: the last row of all keeps its logits. */
+static int append(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, int n, int chunk, bool keep,
+                  struct otr_err *err)
 {
     for (int at = 0; at < n; at += chunk) {
         const int m = n - at < chunk ? n - at : chunk;
@@ -70,7 +71,8 @@ static int append(struct otr_engine *e, struct kv_seq *seq, const int32_t *tok, 
             e->rows[i] = (struct fwd_row){.token = tok[at + i], .seq = seq, .parent = i - 1};
             e->path[i] = i;
         }
-        e->rows[m - 1].keep = FWD_KEEP_LOGITS;
+        if (keep && at + m == n)
+            e->rows[m - 1].keep = FWD_KEEP_LOGITS;
         const int rc = fwd_run(e->fwd, e->rows, m, err);
         if (rc < 0)
             return rc;
@@ -95,7 +97,7 @@ static int write_on(struct eq_rig *r, struct eq_text *t, const int32_t *prompt, 
     if (!t->logits)
         rc = OTR_FAIL(err, NOMEM, "no memory for the reference logits");
     for (int i = 0; i < n_tok && rc == OTR_OK; i++) {
-        rc = append(e, seq, &t->tok[i], 1, 1, err);
+        rc = append(e, seq, &t->tok[i], 1, 1, true, err);
         if (rc < 0)
             break;
         memcpy(t->logits + (size_t)i * n_vocab, fwd_logits(e->fwd, 0), n_vocab * sizeof *t->logits);
@@ -117,7 +119,7 @@ int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt,
         for (int i = 0; i < EQ_ENGINES && rc == OTR_OK; i++) {
             rc = kv_seq_create(&r->full[i][t], r->e[i]->kv, EQ_MAX_TOK, err);
             if (rc == OTR_OK)
-                rc = append(r->e[i], r->full[i][t], r->text[t].tok, n_tok, chunks[(i + t) % EQ_ENGINES], err);
+                rc = append(r->e[i], r->full[i][t], r->text[t].tok, n_tok, chunks[(i + t) % EQ_ENGINES], false, err);
         }
     }
     r->n_text = n_text;
@@ -164,10 +166,10 @@ struct branch {                  /* one sequence of a draw */
 /* A sequence that holds the first p tokens of a text, made in one of four ways. */
 static int build(struct eq_rig *r, int engine, struct branch *b, struct otr_err *err)
 {
-    static const int chunks[4] = {1, 7, 64, 512};
+    static const int chunks[8] = {1, 7, 7, 64, 64, 64, 512, 512};
     struct otr_engine *e = r->e[engine];
     const struct eq_text *t = &r->text[b->text];
-    const int way = below(r, 16), chunk = chunks[below(r, 4)];
+    const int way = below(r, 16), chunk = chunks[below(r, 8)];
     int rc, from = 0;
     if (way < 13) { /* fork a whole text and cut it; some cut deeper and append again: a shared page is copied */
         rc = kv_fork(&b->seq, r->full[engine][b->text], err);
@@ -181,12 +183,12 @@ static int build(struct eq_rig *r, int engine, struct branch *b, struct otr_err 
             return rc;
         if (way == 13) { /* another text first, thrown away */
             const struct eq_text *o = &r->text[below(r, r->n_text)];
-            rc = append(e, b->seq, o->tok, 1 + below(r, 40), 64, err);
+            rc = append(e, b->seq, o->tok, 1 + below(r, 40), 64, false, err);
             kv_truncate(b->seq, 0);
         }
     }
     if (rc == OTR_OK && b->p > from)
-        rc = append(e, b->seq, t->tok + from, b->p - from, chunk, err);
+        rc = append(e, b->seq, t->tok + from, b->p - from, chunk, false, err);
     return rc < 0 ? rc : kv_fork(&b->before, b->seq, err);
 }
 
@@ -245,7 +247,7 @@ static int check_side_row(struct eq_rig *r, int engine, struct branch *b, int no
     const int depth = b->node[node].depth;
     for (int i = node, d = depth; i >= 0; i = b->node[i].parent)
         path[d--] = b->node[i].token;
-    const int rc = append(e, b->before, path, depth + 1, 1, err);
+    const int rc = append(e, b->before, path, depth + 1, 1, true, err);
     if (rc == OTR_OK) {
         r->n_branch_row++;
         compare(r, fwd_logits(e->fwd, 0), r->kept, "side branch", b->text, b->p + depth);

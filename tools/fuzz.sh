@@ -17,4 +17,4 @@ run_one() {
     fi
 }
 export -f run_one
-find build-fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x | sort | xargs -P 2 -I{} bash -c 'run_one {} '"$seconds"
+find build-fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x | sort | xargs -P "${FUZZ_JOBS:-2}" -I{} bash -c 'run_one {} '"$seconds"

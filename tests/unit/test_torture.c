@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "outrider/outrider.h"
+#include "support/equal.h"
 #include "support/wrapmem.h"
 
 #define MODEL "../shared/data/stories260K/stories260K-f32.gguf"
@@ -86,8 +87,42 @@ static void test_every_allocation(void **state)
     assert_true(n > 20);
 }
 
+/* A conversation through the chat template of a real model, every allocation of it. */
+static void test_chat(void **state)
+{
+    (void)state;
+    const struct otr_message msgs[] = {{"system", "Be brief."}, {"user", "Hi <|im_end|> there"}, {"assistant", "Yes?"}};
+    struct otr_model *m;
+    struct otr_err err;
+    int32_t ids[256];
+    char path[512];
+    const char *model = eq_model_path(path, sizeof path, "SmolLM2-135M-Instruct-Q4_1.gguf");
+    if (!model)
+        skip();
+    assert_int_equal(otr_model_open(&m, model, NULL, NULL), OTR_OK);
+    const int64_t want = otr_chat_tokenize(m, msgs, 3, true, ids, 256, NULL);
+    assert_true(want > 10);
+    long n = 1;
+    for (;; n++) {
+        const long open = wrapmem_open;
+        wrapmem_fail_at = n;
+        const int64_t got = otr_chat_tokenize(m, msgs, 3, true, ids, 256, &err);
+        const long left = wrapmem_fail_at;
+        wrapmem_fail_at = 0;
+        assert_int_equal(wrapmem_open, open);
+        if (left > 0) {
+            assert_int_equal(got, want);
+            break;
+        }
+        assert_true(got == want || (got == OTR_E_NOMEM && err.code == OTR_E_NOMEM));
+    }
+    printf("%ld allocations of a chat prompt failed in turn\n", n - 1);
+    assert_true(n > 5);
+    otr_model_close(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation), cmocka_unit_test(test_chat)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

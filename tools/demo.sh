@@ -10,10 +10,10 @@ trap 'rm -rf "$tmp"' EXIT
 cmd="build/outrider run -m $model -p \"$prompt\" --temp 0 -n 128"
 
 echo "\$ $cmd"
-build/outrider run -m "$model" -p "$prompt" --temp 0 -n 128
-echo
+build/outrider run -m "$model" -p "$prompt" --temp 0 -n 128 2> "$tmp/stats" || { cat "$tmp/stats" >&2; exit 1; }
+printf '\n\n'
 for t in 1 2; do
-    build/outrider run -m "$model" -p "$prompt" --temp 0 -n 128 -t $t --json > "$tmp/$t.json"
+    build/outrider run -m "$model" -p "$prompt" --temp 0 -n 128 -t $t --json > "$tmp/$t.json" 2> "$tmp/stats" || { cat "$tmp/stats" >&2; exit 1; }
 done
 python3 - "$tmp" <<'PY'
 import json, sys

@@ -38,9 +38,14 @@ proof: all ## the slow proofs; minutes to hours; PROOF.md says what they gave
 	@tools/fetch_models.sh smollm2 gemma3
 	@tools/proof.sh
 
-asan tsan msan clang debug cov: %: build-%/build.ninja ## fast tests under sanitizers, with clang, with coverage
+asan tsan clang debug cov: %: build-%/build.ninja ## fast tests under sanitizers, with clang, with coverage
 	@cmake --build build-$@ -j $(JOBS)
 	@tools/run_tests.sh build-$@ -L fast
+
+# WHY only these: PCRE2, utf8proc and cmocka are not instrumented, and what they write counts as uninitialised
+msan: build-msan/build.ninja ## the file and flag parsers under MemorySanitizer
+	@cmake --build build-msan -j $(JOBS) --target replay_gguf replay_flags
+	@tools/run_tests.sh build-msan -R 'replay_(gguf|flags)'
 
 lint: all ## clang-format, include ladder, unique names, cppcheck, clang-tidy
 	@tools/lint.sh

@@ -20,8 +20,9 @@
 #include "load/quant.h"
 
 enum {
-    CHUNK = 1 << 20, /* values that are converted between two writes */
-    STEP = 4096,     /* values of a thread that are floats at a time */
+    CHUNK = 1 << 20,         /* values that are converted between two writes */
+    CHUNK_BYTES = 4 * CHUNK, /* as F32, the widest */
+    STEP = 4096,             /* values of a thread that are floats at a time */
     SHOW_EVERY_MS = 100,
     QUANT_VERSION = 2, /* of the blocks' layout, as ggml counts */
 };
@@ -49,7 +50,7 @@ struct work {
     struct gguf *g;
     enum ggml_type *types; /* [n_tensor] of the result */
     struct pool *pool;
-    unsigned char *chunk; /* [CHUNK] values of the widest type */
+    unsigned char *chunk; /* [CHUNK_BYTES] */
     struct gguf_writer *w;
     uint64_t done; /* bytes of tensors written */
     double shown_ms;
@@ -198,7 +199,7 @@ static int copy_tensor(struct work *k, const struct gguf_tensor *t, struct otr_e
 {
     int rc = OTR_OK;
     for (size_t at = 0, n; at < t->bytes && rc == OTR_OK; at += n) {
-        n = t->bytes - at < 4 * CHUNK ? t->bytes - at : 4 * CHUNK;
+        n = t->bytes - at < CHUNK_BYTES ? t->bytes - at : CHUNK_BYTES;
         rc = put(k, t->data + at, n, err);
     }
     return rc;
@@ -248,8 +249,8 @@ static int write_model(struct work *k, struct otr_err *err)
     int rc;
     if ((rc = gguf_writer_open(&k->w, k->o->out, &head, err)) < 0)
         return rc;
-    if (!(k->chunk = malloc(CHUNK * sizeof(float))))
-        return OTR_FAIL(err, NOMEM, "no memory for %zu bytes of a tensor", CHUNK * sizeof(float));
+    if (!(k->chunk = malloc(CHUNK_BYTES)))
+        return OTR_FAIL(err, NOMEM, "no memory for %d bytes of a tensor", CHUNK_BYTES);
     if ((rc = pool_create(&k->pool, k->o->n_threads, err)) < 0 || (rc = write_tensors(k, err)) < 0)
         return rc;
     return gguf_writer_commit(k->w, err);

@@ -9,7 +9,7 @@
                                                                         keys, order, and the bytes of every tensor
 
 Blocks are 32 floats from splitmix64, of four kinds in turn: whole multiples of a power of two; few small values, so that many
-lie on a tie; random mantissas and exponents; a large value among small ones. Scales run from 2^-50 (the block's own scale
+lie on ties; random mantissas and exponents; a large value among small ones. Scales run from 2^-50 (the block's own scale
 becomes a denormal half, or zero) to 2^0. The golden file holds one FNV-1a hash over the bytes of each group of blocks.
 test_quantize.c makes the same floats.
 """
@@ -48,7 +48,8 @@ def make_floats(seed, n):
     whole = (w & np.uint64(0xffff)).astype(np.int64) - 32768
     scale = np.exp2((i // 4 % 51) - 50.0)
     x = whole * scale
-    x = np.where(i % 4 == 1, whole % 17 * scale, x)
+    few = np.array([17, 31, 255])[(i // 4 + i // 204) % 3]  # with the largest there, halves of it are ties of Q4_0, Q4_1, Q8_0
+    x = np.where(i % 4 == 1, np.where(np.arange(32) == 0, few - 1, whole % few) * (scale / 2), x)
     bits = (w & np.uint64(0x807fffff)) | ((w >> np.uint64(32)) % np.uint64(40) + np.uint64(96)) << np.uint64(23)
     x = np.where(i % 4 == 2, bits.astype(np.uint32).view(np.float32).astype(np.float64), x)
     x = np.where(i % 4 == 3, np.where(np.arange(32) == w[:, :1] % np.uint64(32), whole, whole % 5) * scale, x)

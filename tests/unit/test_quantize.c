@@ -44,11 +44,12 @@ static void make_floats(float *x, uint64_t seed, uint64_t i)
     for (uint64_t k = 0; k < 32; k++) {
         const uint64_t w = splitmix64(seed, 32 * i + k);
         const int whole = (int)(w & 0xffff) - 32768;
-        const int mod17 = (whole % 17 + 17) % 17, mod5 = (whole % 5 + 5) % 5; /* as Python's % */
+        const int few = (const int[]){17, 31, 255}[(i / 4 + i / 204) % 3];
+        const int mod = (whole % few + few) % few, mod5 = (whole % 5 + 5) % 5; /* as Python's % */
         if (i % 4 == 0)
             x[k] = (float)(whole * scale);
         else if (i % 4 == 1)
-            x[k] = (float)(mod17 * scale);
+            x[k] = (float)((k == 0 ? few - 1 : mod) * (scale / 2));
         else if (i % 4 == 2)
             x[k] = float_of_bits((uint32_t)(w & 0x807fffffu) | (uint32_t)((w >> 32) % 40 + 96) << 23);
         else
@@ -155,11 +156,15 @@ static void test_fit(void **state)
     }
 }
 
-/* Blocks of zeros, and of values so small that 1 / scale is infinite: SRC: ggml-quants.c by hand; floats come back as
- * 0. */
+/* Blocks of zeros, and of values so small that 1 / scale is infinite (ggml leaves their codes undefined: here they are
+ * those of zeros). The bytes are ggml-quants.c by hand; the floats come back as 0. */
 static void test_tiny(void **state)
 {
-    static const enum ggml_type types[] = {GGML_Q8_0, GGML_Q4_0, GGML_Q4_1};
+    static const struct {
+        enum ggml_type type;
+        size_t head; /* bytes before the codes */
+        uint8_t code, sign;
+    } cases[] = {{GGML_Q8_0, 2, 0, 0}, {GGML_Q4_0, 2, 0x88, 0x80}, {GGML_Q4_1, 4, 0, 0}}; /* Q4_0: d = 0 / -8 = -0 */
     (void)state;
     for (int t = 0; t < 3; t++)
         for (int k = 0; k < 3; k++) {
@@ -167,10 +172,11 @@ static void test_tiny(void **state)
             uint8_t out[34];
             for (int i = 0; i < 32; i++)
                 x[i] = k == 0 ? 0.0f : k == 1 ? -0.0f : (float)i * 0x1p-149f;
-            assert_true(quant_row(types[t], out, x, 32));
-            if (types[t] == GGML_Q4_0 && k < 2) /* 0 / -8 */
-                assert_true(out[0] == 0 && out[1] == 0x80 && out[2] == 0x88);
-            dequant_row(types[t], y, out, 32);
+            assert_true(quant_row(cases[t].type, out, x, 32));
+            assert_true(out[0] == 0 && out[1] == cases[t].sign);
+            for (size_t i = cases[t].head; i < block_bytes(cases[t].type); i++)
+                assert_int_equal(out[i], cases[t].code);
+            dequant_row(cases[t].type, y, out, 32);
             for (int i = 0; i < 32; i++)
                 assert_true(y[i] == 0);
         }

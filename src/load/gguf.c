@@ -54,7 +54,7 @@ static int part_map(struct gguf_part *p, struct otr_err *err)
 }
 
 /* The end of a path is what tells files apart. */
-static void show_path(char shown[GGUF_SHOWN_BYTES + 4], const char *path)
+void gguf_show_path(char shown[GGUF_SHOWN_BYTES + 4], const char *path)
 {
     const size_t n = strlen(path);
     if (n < GGUF_SHOWN_BYTES) {
@@ -75,7 +75,7 @@ static int part_open(struct gguf *g, struct gguf_part *p, char *path, struct otr
     p->path = path;
     if (!path)
         return OTR_FAIL(err, NOMEM, "no memory for the path of a model");
-    show_path(p->shown, path);
+    gguf_show_path(p->shown, path);
     if ((rc = part_map(p, err)) < 0)
         return rc;
     return gguf_parse(g, p, err);

@@ -45,6 +45,9 @@ int gguf_parse(struct gguf *g, struct gguf_part *p, struct otr_err *err);
 int gguf_part_int(const struct gguf_part *p, const char *key, int64_t lo, int64_t hi, int64_t *out,
                   struct otr_err *err);
 
+/* A path as messages show it. */
+void gguf_show_path(char shown[GGUF_SHOWN_BYTES + 4], const char *path);
+
 static inline uint32_t load_u32(const unsigned char *b)
 {
     return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;

@@ -131,7 +131,10 @@ static void poll_thread(const struct pool_ctx *ctx, void *arg)
             lost += next - now;
         now = next;
     }
-    j->team->lane[ctx->tid].lost = lost;
+    struct team_lane *l = &j->team->lane[ctx->tid];
+    l->start = t0;
+    l->end = now; /* later than asked for by the last gap */
+    l->lost = lost;
 }
 
 double team_lost_frac(struct team *t, double ms)
@@ -140,8 +143,8 @@ double team_lost_frac(struct team *t, double ms)
     const int n = pool_n_threads(t->pool);
     pool_run(t->pool, poll_thread, &(struct poll_job){t, ms});
     for (int i = 0; i < n; i++)
-        sum += team_ms(t, t->lane[i].lost);
-    return sum / (ms * n);
+        sum += (double)t->lane[i].lost / (double)(t->lane[i].end - t->lane[i].start);
+    return sum / n;
 }
 
 /* ---- life ---- */

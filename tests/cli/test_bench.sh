@@ -10,6 +10,7 @@ all='"Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K F16 BF16 F32"'
 kernels --json -t 2 > "$tmp/r.json"
 field "kernels: keys" '" ".join(sorted(r))' "k machine n passes types"
 field "kernels: machine" '" ".join(sorted(r["machine"]))' "barrier_ns kernel_level l3_bytes lost_fraction threads"
+field "kernels: lost time is a share" '0 <= r["machine"]["lost_fraction"] <= 1' True
 field "kernels: settings" '(r["k"], r["n"], r["passes"], r["machine"]["threads"])' "(256, 128, 2, 2)"
 field "kernels: all types" "' '.join(t['type'] for t in r['types']) == $all" True
 field "kernels: keys of a type" '" ".join(sorted(r["types"][0]))' \

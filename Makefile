@@ -1,7 +1,7 @@
 # What a person types. CMake presets do the work; `make help` lists the targets.
 JOBS ?= $(shell nproc)
 
-.PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench fuzz install clean
+.PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench asmcheck fuzz install clean
 
 all: build/build.ninja ## release build: build/outrider
 	@cmake --build build -j $(JOBS)
@@ -55,6 +55,9 @@ format: ## clang-format in place
 
 bench: all ## decode speed beside the read roof of the same minute
 	@tools/bench.py
+
+asmcheck: all ## no new stack stores in the inner loops of the kernels
+	@tools/asmcheck.sh build/outrider
 
 fuzz: build-fuzz/build.ninja ## every fuzzer for FUZZ_SECONDS (600) seconds
 	@cmake --build build-fuzz -j $(JOBS)

@@ -274,9 +274,14 @@ static void pass_thread(const struct pool_ctx *ctx, void *arg)
 {
     const struct pass *p = arg;
     struct lane ln = {.ctx = ctx, .f = p->f, .own = &p->f->thr[ctx->tid], .cur = p->f->cur};
+    if (ctx->tid == 0 && p->f->phase) {
+        ln.phase = p->f->phase;
+        ln.mark = ticks_now();
+    }
     if (p->embed) {
         embed_rows(&ln);
-        pool_barrier(ctx);
+        phase_end(&ln, FWD_EMBED);
+        lane_barrier(&ln);
     }
     for (int l = p->l0; l < p->l1; l++)
         layer_run(&ln, l);
@@ -287,7 +292,8 @@ static void pass_thread(const struct pool_ctx *ctx, void *arg)
             tap_store(&ln, p->l1, t, p->f->x[ln.cur] + (size_t)t * (size_t)p->f->hp->n_embd);
     if (p->n_head > 0)
         head_run(&ln, p->head, p->n_head);
-    pool_barrier(ctx);
+    phase_end(&ln, FWD_HEAD);
+    lane_barrier(&ln);
     if (ctx->tid == 0)
         p->f->cur = ln.cur;
 }
@@ -376,6 +382,11 @@ float *fwd_hidden(struct fwd *f, int row)
 struct fwd_counts fwd_get_counts(const struct fwd *f)
 {
     return f->counts;
+}
+
+void fwd_set_phases(struct fwd *f, uint64_t *ticks)
+{
+    f->phase = ticks;
 }
 
 void fwd_commit(struct fwd *f, struct kv_seq *seq, const int *rows, int n)

@@ -41,6 +41,25 @@ struct fwd_counts {        /* of the last call */
 
 struct fwd;
 
+/* Where a pass spends its time. pack: norms, quantised rows, merged chunks; wait: barriers. */
+#define FWD_PHASE_LIST(X)                                                                                              \
+    X(EMBED, embed)                                                                                                    \
+    X(PACK, pack)                                                                                                      \
+    X(QKV, qkv)                                                                                                        \
+    X(APPEND, append)                                                                                                  \
+    X(ATTENTION, attention)                                                                                            \
+    X(OUTPUT, output)                                                                                                  \
+    X(GATE_UP, gate_up)                                                                                                \
+    X(DOWN, down)                                                                                                      \
+    X(HEAD, head)                                                                                                      \
+    X(WAIT, wait)
+enum fwd_phase {
+#define X(upper, lower) FWD_##upper,
+    FWD_PHASE_LIST(X)
+#undef X
+        FWD_N_PHASE
+};
+
 struct fwd_opts {
     int n_batch; /* most rows of a call */
     int n_ctx;   /* longest sequence */
@@ -66,6 +85,8 @@ int fwd_argmax(const struct fwd *f, int row);                /* lowest id of the
 const float *fwd_tap(const struct fwd *f, int tap, int row); /* [n_embd], NULL where not kept */
 float *fwd_hidden(struct fwd *f, int row);                   /* [n_embd] the residual stream, writable */
 struct fwd_counts fwd_get_counts(const struct fwd *f);
+/* Each pass adds its ticks (base/ticks.h) on thread 0 to ticks [FWD_N_PHASE]; NULL, as at first: none are taken. */
+void fwd_set_phases(struct fwd *f, uint64_t *ticks);
 
 /* rows[0] continues the committed end, rows[i + 1] has parent rows[i]; n may be 0. */
 void fwd_commit(struct fwd *f, struct kv_seq *seq, const int *rows, int n);

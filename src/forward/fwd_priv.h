@@ -2,6 +2,7 @@
 #ifndef OTR_FORWARD_FWD_PRIV_H
 #define OTR_FORWARD_FWD_PRIV_H
 
+#include "base/ticks.h"
 #include "forward/forward.h"
 
 enum {
@@ -90,6 +91,8 @@ struct fwd {
 
     int taps[FWD_MAX_TAPS], n_tap;
     float *tap; /* [n_tap, n_batch, n_embd], own allocation */
+
+    uint64_t *phase; /* [FWD_N_PHASE] ticks of thread 0, the caller's; NULL: off */
 };
 
 /* One thread inside a pass. */
@@ -99,7 +102,33 @@ struct lane {
     struct fwd_thread *own;
     int cur;              /* which of x[] is current */
     const float *pending; /* post-norm weights of the branch that is not yet added to x; NULL: nothing pending */
+    uint64_t *phase;      /* thread 0 with phases on; else NULL */
+    uint64_t mark;        /* where the running phase started, moved on by the time it waited */
 };
+
+/* A barrier; what it takes is no part of the phase around it. */
+static inline void lane_barrier(struct lane *ln)
+{
+    if (!ln->phase) {
+        pool_barrier(ln->ctx);
+        return;
+    }
+    const uint64_t t0 = ticks_now();
+    pool_barrier(ln->ctx);
+    const uint64_t waited = ticks_now() - t0;
+    ln->phase[FWD_WAIT] += waited;
+    ln->mark += waited;
+}
+
+/* What was done since the last phase ended is phase p. */
+static inline void phase_end(struct lane *ln, enum fwd_phase p)
+{
+    if (!ln->phase)
+        return;
+    const uint64_t now = ticks_now();
+    ln->phase[p] += now - ln->mark;
+    ln->mark = now;
+}
 
 /* rope.c */
 void rope_fill(struct fwd *f, int n_pos);

@@ -101,7 +101,7 @@ static void *const *input_norm(struct lane *ln, const float *norm, unsigned kind
     }
     ln->pending = NULL;
     pack_rows(f, f->act, kinds, f->norm, d, f->n_row, lo, hi);
-    pool_barrier(ln->ctx);
+    lane_barrier(ln);
     return f->act;
 }
 
@@ -116,7 +116,7 @@ static void *const *input_plain(struct lane *ln, const float *x, int n_cols, uns
     int lo, hi;
     pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
     pack_rows(f, f->act, kinds, x, n_cols, f->n_row, lo, hi);
-    pool_barrier(ln->ctx);
+    lane_barrier(ln);
     return f->act;
 }
 
@@ -130,7 +130,7 @@ static void *const *input_attention(struct lane *ln, int layer, unsigned kinds)
         pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
         for (int t = lo; t < hi; t++)
             attention_merge_row(ln, layer, t, f->att + (size_t)t * (size_t)n_cols);
-        pool_barrier(ln->ctx);
+        lane_barrier(ln);
     }
     return input_plain(ln, f->att, n_cols, kinds);
 }
@@ -209,21 +209,31 @@ void layer_run(struct lane *ln, int layer)
 
     void *const *act = input_norm(ln, L->attn_norm, kind_bit(&L->q) | kind_bit(&L->k) | kind_bit(&L->v), layer);
     const struct job qkv[3] = {{&L->q, L->q_b, f->q, d_q}, {&L->k, L->k_b, f->kk, d_kv}, {&L->v, L->v_b, f->v, d_kv}};
+    phase_end(ln, FWD_PACK);
     products(ln, qkv, 3, act);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_QKV);
+    lane_barrier(ln);
     attention_append(ln, layer);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_APPEND);
+    lane_barrier(ln);
     attention_run(ln, layer);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_ATTENTION);
+    lane_barrier(ln);
     act = input_attention(ln, layer, kind_bit(&L->o));
+    phase_end(ln, FWD_PACK);
     branch_product(ln, &L->o, L->o_b, L->post_attn_norm, act);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_OUTPUT);
+    lane_barrier(ln);
     act = input_norm(ln, L->ffn_norm, kind_bit(&L->gate) | kind_bit(&L->up), -1);
+    phase_end(ln, FWD_PACK);
     gate_up(ln, L, act);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_GATE_UP);
+    lane_barrier(ln);
     act = input_plain(ln, f->gate, f->hp->n_ff, kind_bit(&L->down));
+    phase_end(ln, FWD_PACK);
     branch_product(ln, &L->down, L->down_b, L->post_ffn_norm, act);
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_DOWN);
+    lane_barrier(ln);
 }
 
 void residual_settle(struct lane *ln)
@@ -239,7 +249,8 @@ void residual_settle(struct lane *ln)
             memcpy(x, y, d * sizeof *y);
     }
     ln->pending = NULL;
-    pool_barrier(ln->ctx);
+    phase_end(ln, FWD_PACK);
+    lane_barrier(ln);
 }
 
 /* Logits of n <= FWD_MAX_LOGITS rows; each thread also keeps the argmax of its slice. */
@@ -253,6 +264,7 @@ void head_run(struct lane *ln, const int *rows, int n)
         f->k->rms_norm(ln->own->n + (size_t)i * (size_t)d, f->x[ln->cur] + (size_t)rows[i] * (size_t)d, f->w->out_norm,
                        d, f->hp->norm_eps);
     pack_rows(f, ln->own->act, kind_bit(w), ln->own->n, d, n, 0, n);
+    phase_end(ln, FWD_PACK);
     pool_share(ln->ctx, n_vocab, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)
         f->k->matmul(f->logits, (size_t)n_vocab, w, lo, hi, ln->own->act[act_kind_of(w->type)], n);

@@ -1,0 +1,289 @@
+/* outrider bench: how fast products (kernels) and whole forward passes (forward) are on this machine, beside what its
+ * memory allows. Read next: bench/bench.h, bench_show.c. */
+#include "bench_show.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "json_out.h"
+#include "run_opts.h"
+
+#include "kern/blocks.h"
+#include "load/gguf.h"
+
+enum { MAX_CTX_LIST = 16, MAX_CTX = 1 << 20 };
+
+static void progress(const char *what, int pass, int n_pass)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%s: pass %d of %d\033[K", what, pass + 1, n_pass);
+}
+
+static void progress_end(void)
+{
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+/* Adds v to the list and says whether it could; a NULL v, or list, is no memory and shows when the list is printed. */
+static json_t *append(json_t *list, json_t *v)
+{
+    if (list && json_array_append_new(list, v) == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static int no_words(const struct flag_words *words, const char *name, struct otr_err *err)
+{
+    char q[40];
+    return words->n == 0 ? OTR_OK
+                         : OTR_FAIL(err, ARG, "unexpected word (%s): %s takes flags only",
+                                    err_quote(q, sizeof q, words->v[0], strlen(words->v[0])), name);
+}
+
+/* ---- kernels ---- */
+
+struct kernels_opts {
+    struct bench_kernel_opts o;
+    const char *level;
+    struct flag_list types;
+    int n_threads;
+    bool json;
+};
+
+/* Types asked for, or all whose block divides K. Returns how many. */
+static int choose_types(const struct kernels_opts *o, enum ggml_type *types, struct otr_err *err)
+{
+    int n = 0;
+    if (o->types.n > BENCH_N_TYPE)
+        return OTR_FAIL(err, ARG, "bad value (--type): more than %d types", BENCH_N_TYPE);
+    for (size_t i = 0; i < o->types.n; i++) {
+        enum ggml_type *t = &types[n++];
+        const int rc = bench_parse_type(o->types.v[i], t, err);
+        if (rc < 0)
+            return rc;
+        if (o->o.n_cols % block_values(*t) != 0)
+            return OTR_FAIL(err, ARG, "bad value (-K): %d is not a multiple of %d, the block of %s", o->o.n_cols,
+                            block_values(*t), ggml_type_name((uint32_t)*t));
+    }
+    for (int i = 0; i < BENCH_N_TYPE && o->types.n == 0; i++)
+        if (o->o.n_cols % block_values(bench_types[i]) == 0)
+            types[n++] = bench_types[i];
+    return n;
+}
+
+static int kernels_run(const struct kernels_opts *o, struct team *t, const enum ggml_type *types, int n, json_t **list,
+                       struct otr_err *err)
+{
+    const struct bench_machine m = bench_machine(t);
+    int rc = OTR_OK;
+    if (!o->json)
+        bench_show_machine(&m);
+    for (int i = 0; i < n && rc == OTR_OK; i++) {
+        struct bench_kernel r;
+        rc = bench_kernel(&r, t, types[i], &o->o, err);
+        progress_end();
+        if (rc == OTR_OK && o->json)
+            *list = append(*list, bench_json_kernel(&r, &m));
+        else if (rc == OTR_OK)
+            bench_show_kernel(&r, &m, &o->o);
+        fflush(stdout);
+    }
+    if (o->json && rc == OTR_OK)
+        *list = json_pack("{s:o, s:i, s:i, s:i, s:o}", "machine", bench_json_machine(&m), "k", o->o.n_cols, "n",
+                          o->o.n_rows, "passes", o->o.n_pass, "types", *list);
+    return rc;
+}
+
+static int kernels(const struct kernels_opts *o)
+{
+    enum ggml_type types[BENCH_N_TYPE];
+    struct kernels k;
+    struct pool *pool = NULL;
+    struct team *t = NULL;
+    json_t *list = o->json ? json_array() : NULL;
+    struct otr_err err;
+    const int n = choose_types(o, types, &err);
+    int rc = n < 0 ? n : OTR_OK;
+    if (rc == OTR_OK && o->o.n_rows % KERN_ROW_UNIT != 0)
+        rc = OTR_FAIL(&err, ARG, "bad value (-N): %d is not a multiple of %d", o->o.n_rows, KERN_ROW_UNIT);
+    if (rc == OTR_OK && kernels_init(&k, o->level) < 0)
+        rc = OTR_FAIL(&err, ARG, "no kernel level '%.40s' here (this CPU runs: %s)", o->level, kernels_levels());
+    const bool usage = rc < 0;
+    if (rc == OTR_OK)
+        rc = pool_create(&pool, o->n_threads, &err);
+    if (rc == OTR_OK)
+        rc = team_open(&t, &k, pool, &err);
+    if (rc == OTR_OK)
+        rc = kernels_run(o, t, types, n, &list, &err);
+    team_close(t);
+    pool_destroy(pool);
+    if (rc < 0) {
+        json_decref(list);
+        return usage ? cli_usage(&err) : cli_fail(&err);
+    }
+    return o->json && !json_print(list) ? CLI_FAIL : cli_close_stdout();
+}
+
+static int cmd_kernels(int argc, char **argv)
+{
+#define AT(member) offsetof(struct kernels_opts, member)
+    static const struct flag flags[] = {
+        {"--type", FLAG_LIST, AT(types), "TYPE", "type of weights (Q4_0 ... F32; all); may be repeated", 0, 0, NULL},
+        {"-K", FLAG_INT, AT(o.n_cols), "N", "columns of the matrix: the length of a sum (2048)", 1, 1 << 20, NULL},
+        {"-N", FLAG_INT, AT(o.n_rows), "N", "rows of the matrix (8192)", KERN_ROW_UNIT, 1 << 20, NULL},
+        {"--mb", FLAG_INT, AT(o.mb), "N", "megabytes of weights to pass over (600); far more than the L3 holds", 1,
+         1 << 20, NULL},
+        {"-t --threads", FLAG_INT, AT(n_threads), "N", "threads (default: one for each core)", 0, POOL_MAX_THREADS,
+         NULL},
+        {"--passes", FLAG_INT, AT(o.n_pass), "N", "times that everything is measured (9)", 1, 1000, NULL},
+        {"--level", FLAG_STR, AT(level), "NAME", "kernel level (default: OUTRIDER_KERN, or the best of this CPU)", 0, 0,
+         NULL},
+        {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object", 0, 0, NULL},
+    };
+#undef AT
+    struct kernels_opts o = {.level = cli_env.kern,
+                             .o = {.n_rows = 8192, .n_cols = 2048, .mb = 600, .n_pass = 9, .progress = progress}};
+    const struct flag_cmd c = {
+        .name = "bench kernels",
+        .usage = "[flags]",
+        .about = "Times products of weights with 1 to 16 tokens, beside a pure read of the same bytes.",
+        .example = "--type Q4_0 -t 1",
+        .sets = {{flags, sizeof flags / sizeof flags[0], &o}},
+    };
+    struct flag_words words;
+    struct otr_err err;
+    int status = CLI_OK;
+    if (cli_parse(&c, argc, argv, &words, &status))
+        status = no_words(&words, c.name, &err) < 0 ? cli_usage(&err) : kernels(&o);
+    flag_list_free(&o.types);
+    return status;
+}
+
+/* ---- forward ---- */
+
+struct forward_opts {
+    struct engine_opts engine;
+    struct bench_forward_opts o;
+    const char *level, *ctx_text;
+    int ctx[MAX_CTX_LIST], n_ctx;
+    bool json;
+};
+
+static int forward_run(const struct forward_opts *o, struct otr_engine *e, struct team *t, json_t **list,
+                       struct otr_err *err)
+{
+    const struct bench_machine m = bench_machine(t);
+    int rc = OTR_OK;
+    if (!o->json)
+        bench_show_machine(&m);
+    for (int i = 0; i < o->n_ctx && rc == OTR_OK; i++) {
+        struct bench_forward r;
+        rc = bench_forward(&r, e, t, o->ctx[i], &o->o, err);
+        progress_end();
+        if (rc == OTR_OK && o->json)
+            *list = append(*list, bench_json_forward(&r, &m));
+        else if (rc == OTR_OK)
+            bench_show_forward(&r, &m);
+        fflush(stdout);
+    }
+    if (o->json && rc == OTR_OK)
+        *list = json_pack("{s:o, s:s, s:s, s:i, s:o}", "machine", bench_json_machine(&m), "model", o->engine.model,
+                          "kv_type", kv_type_name(o->engine.kv_type), "passes", o->o.n_pass, "contexts", *list);
+    return rc;
+}
+
+static int forward(const struct forward_opts *o)
+{
+    struct otr_model *m = NULL;
+    struct otr_engine *e = NULL;
+    struct team *t = NULL;
+    struct otr_err err;
+    json_t *list = o->json ? json_array() : NULL;
+    int far = 0;
+    for (int i = 0; i < o->n_ctx; i++)
+        far = o->ctx[i] > far ? o->ctx[i] : far;
+    const struct otr_engine_opts eo = {.n_threads = o->engine.n_threads,
+                                       .n_ctx = far + BENCH_MAX_M,
+                                       .n_seq = 1,
+                                       .n_batch = o->engine.n_batch,
+                                       .kv_type = o->engine.kv_type};
+    int rc = otr_model_open(&m, o->engine.model, &(struct otr_model_opts){o->engine.n_threads, o->level}, &err);
+    if (rc == OTR_OK)
+        rc = otr_engine_create(&e, m, &eo, &err);
+    if (rc == OTR_OK)
+        rc = team_open(&t, &m->w->kern, e->pool, &err);
+    if (rc == OTR_OK)
+        rc = forward_run(o, e, t, &list, &err);
+    team_close(t);
+    otr_engine_destroy(e);
+    otr_model_close(m);
+    if (rc < 0) {
+        json_decref(list);
+        return cli_fail(&err);
+    }
+    return o->json && !json_print(list) ? CLI_FAIL : cli_close_stdout();
+}
+
+static int cmd_forward(int argc, char **argv)
+{
+#define AT(member) offsetof(struct forward_opts, member)
+    static const struct flag flags[] = {
+        {"--ctx", FLAG_STR, AT(ctx_text), "LIST", "tokens before the measured rows (16,256,1024)", 0, 0, NULL},
+        {"--mb", FLAG_INT, AT(o.mb), "N", "megabytes read for the roof of the memory (600; 0: none)", 0, 1 << 20, NULL},
+        {"--passes", FLAG_INT, AT(o.n_pass), "N", "times that everything is measured (15)", 1, 1000, NULL},
+        {"--level", FLAG_STR, AT(level), "NAME", "kernel level (default: OUTRIDER_KERN, or the best of this CPU)", 0, 0,
+         NULL},
+        {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object", 0, 0, NULL},
+    };
+#undef AT
+    struct forward_opts o = {.engine = engine_opts_default(),
+                             .level = cli_env.kern,
+                             .ctx_text = "16,256,1024",
+                             .o = {.mb = 600, .n_pass = 15, .progress = progress}};
+    const struct flag_cmd c = {
+        .name = "bench forward",
+        .usage = "-m MODEL [flags]",
+        .about = "Times whole forward passes of 1 to 16 rows, beside a pure read of the weights and of memory.",
+        .example = "-m ~/.cache/outrider/SmolLM2-135M-Instruct-Q4_1.gguf --ctx 256",
+        .sets = {engine_flags(&o.engine), {flags, sizeof flags / sizeof flags[0], &o}},
+    };
+    struct flag_words words;
+    struct otr_err err;
+    int status = CLI_OK;
+    if (!cli_parse(&c, argc, argv, &words, &status))
+        return status;
+    if (no_words(&words, c.name, &err) < 0 || engine_opts_check(&o.engine, &err) < 0 ||
+        (o.n_ctx = bench_parse_ints(o.ctx_text, "--ctx", 1, MAX_CTX, o.ctx, MAX_CTX_LIST, &err)) < 0)
+        return cli_usage(&err);
+    return forward(&o);
+}
+
+/* ---- which of them ---- */
+
+int cmd_bench(int argc, char **argv)
+{
+    static const char text[] = "usage: outrider bench WHAT [flags]\n\n"
+                               "  kernels   products of one matrix with 1 to 16 tokens, for each type of weights\n"
+                               "  forward   whole passes of a model, of 1 to 16 rows\n\n"
+                               "  each has --help\n\nexample:\n";
+    struct otr_err err;
+    char q[40];
+    if (argc > 1 && strcmp(argv[1], "kernels") == 0)
+        return cmd_kernels(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "forward") == 0)
+        return cmd_forward(argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        printf("%s  %s bench kernels --type Q4_0 -t 1\n", text, cli_env.program);
+        return cli_close_stdout();
+    }
+    if (argc > 1)
+        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels and forward",
+                 err_quote(q, sizeof q, argv[1], strlen(argv[1])));
+    else
+        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels or forward");
+    return cli_usage(&err);
+}

@@ -1,0 +1,236 @@
+/* Owns the tables of `outrider bench`. In: milliseconds (bench/bench.h). Out: rates and ratios for people, and JSON.
+ * A ratio to T(1) is never printed without the share of the read roof beside it. See bench_show.h. */
+#include "bench_show.h"
+
+#include <stdio.h>
+
+#include "load/gguf.h"
+
+static const char *const phase_name[FWD_N_PHASE] = {
+#define X(upper, lower) #lower,
+    FWD_PHASE_LIST(X)
+#undef X
+};
+
+static const double NOISY = 1.10; /* first quartile over minimum */
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+static double gb_s(size_t bytes, double ms)
+{
+    return ratio(1e-6 * (double)bytes, ms);
+}
+
+static bool is_noisy(const struct spread *s)
+{
+    return s->q25 > NOISY * s->min;
+}
+
+static double pair_mean(const struct pair_count *p)
+{
+    return ratio(p->sum, p->n);
+}
+
+static int best_streams(const struct spread *roof)
+{
+    int best = 0;
+    for (int i = 1; i < ROOF_N; i++)
+        best = roof[i].min < roof[best].min ? i : best;
+    return 1 << best;
+}
+
+/* ---- for people ---- */
+
+void bench_show_machine(const struct bench_machine *m)
+{
+    printf("level %s, %d %s, L3 ", m->level, m->n_threads, m->n_threads == 1 ? "thread" : "threads");
+    if (m->l3_bytes > 0)
+        printf("%zu MB", m->l3_bytes >> 20);
+    else
+        printf("unknown");
+    printf(", barrier %.0f ns, lost time %.1f %%\n", m->barrier_ns, 100 * m->lost_frac);
+}
+
+static void show_pair(const struct pair_count *p, const struct bench_machine *m)
+{
+    if (m->n_threads > 1)
+        printf(", pair factor %.2f (least %.2f), %d dropped", pair_mean(p), p->least, p->n_dropped);
+    if (p->n_low > 0)
+        printf(", %d of %d passes counted in spite of less than %.1f", p->n_low, p->n, PAIR_LEAST * m->n_threads);
+}
+
+static void show_huge(double frac)
+{
+    if (frac < 0)
+        printf(", huge pages unknown");
+    else
+        printf(", huge pages %s (%.0f %%)", frac > 0.5 ? "yes" : "no", 100 * frac);
+}
+
+static void show_small(size_t bytes, size_t l3_bytes)
+{
+    if (bench_is_small(bytes, l3_bytes))
+        printf("  %zu MB are not well above the L3 of %zu MB: part of them may stay in it between passes\n",
+               bytes >> 20, l3_bytes >> 20);
+}
+
+void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine *m, const struct bench_kernel_opts *o)
+{
+    const struct spread roof = roof_best(r->roof);
+    printf("\n%s  K %d, N %d, %zu MB, %d passes: roof %.1f GB/s (%d streams), P %.0f GOP/s (1 core %.0f)",
+           ggml_type_name((uint32_t)r->type), o->n_cols, o->n_rows, r->bytes >> 20, o->n_pass, gb_s(r->bytes, roof.min),
+           best_streams(r->roof), r->peak_gops, r->peak1_gops);
+    show_pair(&r->pair, m);
+    show_huge(r->huge_frac);
+    printf("\n");
+    show_small(r->bytes, m->l3_bytes);
+    printf("   M    GB/s  %%roof   GOP/s    %%P    T/T1  T/Troof  q25/min\n");
+    printf("   0  %6.1f  100.0       -     -       -     1.00     %.2f%s\n", gb_s(r->bytes, roof.min),
+           ratio(roof.q25, roof.min), is_noisy(&roof) ? "  noisy" : "");
+    for (int i = 0; i < BENCH_MAX_M; i++) {
+        const struct spread *t = &r->t[i];
+        const double gops = ratio(1e3 * r->gop[i], t->min);
+        if (!r->same[i]) {
+            printf("  %2d  FAIL: the bits are not those of M = 1\n", i + 1);
+            continue;
+        }
+        printf("  %2d  %6.1f  %5.1f  %6.1f  %4.0f  %6.2f  %7.2f     %.2f%s\n", i + 1, gb_s(r->bytes, t->min),
+               100 * ratio(roof.min, t->min), gops, 100 * ratio(gops, r->peak_gops), ratio(t->min, r->t[0].min),
+               ratio(t->min, roof.min), ratio(t->q25, t->min), is_noisy(t) ? "  noisy" : "");
+    }
+}
+
+static void show_phases(const struct bench_forward *r)
+{
+    printf("   M");
+    for (int p = 0; p < FWD_N_PHASE; p++)
+        printf(" %9s", phase_name[p]);
+    printf("   sum ms  (%% of the sum of the phases' minima, thread 0)\n");
+    for (int i = 0; i < BENCH_MAX_M; i++) {
+        double sum = 0;
+        for (int p = 0; p < FWD_N_PHASE; p++)
+            sum += r->phase[i][p];
+        printf("  %2d", i + 1);
+        for (int p = 0; p < FWD_N_PHASE; p++)
+            printf(" %9.1f", 100 * ratio(r->phase[i][p], sum));
+        printf("  %7.3f\n", sum);
+    }
+}
+
+void bench_show_forward(const struct bench_forward *r, const struct bench_machine *m)
+{
+    const struct spread roof = roof_best(r->roof), memory = roof_best(r->memory);
+    const size_t bytes = r->weight_bytes + r->kv_bytes;
+    printf("\ncontext %d: one row reads %.1f MB of weights, %.1f MB of K and V; %d passes", r->ctx,
+           1e-6 * (double)r->weight_bytes, 1e-6 * (double)r->kv_bytes, r->pair.n);
+    show_pair(&r->pair, m);
+    show_huge(r->huge_frac);
+    printf("\n  roof: %.1f GB/s reading the weights (%d streams, median; best %.1f)", gb_s(r->read_bytes, roof.median),
+           best_streams(r->roof), gb_s(r->read_bytes, roof.min));
+    if (r->memory_bytes > 0)
+        printf("; %.1f GB/s reading %zu MB (%d streams, best %.1f)", gb_s(r->memory_bytes, memory.median),
+               r->memory_bytes >> 20, best_streams(r->memory), gb_s(r->memory_bytes, memory.min));
+    printf("\n");
+    show_small(r->read_bytes, m->l3_bytes);
+    printf("   M  median ms   min ms   q25/min    T/T1   GB/s  %%roof%s\n", r->memory_bytes > 0 ? "  %memory" : "");
+    for (int i = 0; i < BENCH_MAX_M; i++) {
+        const struct spread *t = &r->t[i];
+        if (!r->same[i]) {
+            printf("  %2d  FAIL: the bits are not those of M = 1\n", i + 1);
+            continue;
+        }
+        const double rate = gb_s(bytes, t->median);
+        printf("  %2d  %9.3f  %7.3f      %.2f  %6.2f  %5.1f  %5.1f", i + 1, t->median, t->min, ratio(t->q25, t->min),
+               ratio(t->median, r->t[0].median), rate, 100 * ratio(rate, gb_s(r->read_bytes, roof.median)));
+        if (r->memory_bytes > 0)
+            printf("  %7.1f", 100 * ratio(rate, gb_s(r->memory_bytes, memory.median)));
+        printf("%s\n", is_noisy(t) ? "  noisy" : "");
+    }
+    show_phases(r);
+}
+
+/* ---- JSON: figures as in the tables ---- */
+
+static json_t *json_spread(const struct spread *s)
+{
+    return json_pack("{s:f, s:f, s:f, s:b}", "min_ms", s->min, "q25_ms", s->q25, "median_ms", s->median, "noisy",
+                     is_noisy(s));
+}
+
+/* Reading `bytes`: by streams, and the best. */
+static json_t *json_roof(const struct spread *roof, size_t bytes)
+{
+    const struct spread best = roof_best(roof);
+    return json_pack("{s:I, s:f, s:f, s:i, s:o, s:o, s:o}", "bytes", (json_int_t)bytes, "gb_per_second",
+                     gb_s(bytes, best.min), "gb_per_second_median", gb_s(bytes, best.median), "streams",
+                     best_streams(roof), "1", json_spread(&roof[0]), "2", json_spread(&roof[1]), "4",
+                     json_spread(&roof[2]));
+}
+
+static json_t *json_pair(const struct pair_count *p)
+{
+    return json_pack("{s:f, s:f, s:i, s:i, s:i}", "factor", pair_mean(p), "least", p->least, "passes", p->n, "dropped",
+                     p->n_dropped, "counted_below", p->n_low);
+}
+
+json_t *bench_json_machine(const struct bench_machine *m)
+{
+    return json_pack("{s:s, s:i, s:I, s:f, s:f}", "kernel_level", m->level, "threads", m->n_threads, "l3_bytes",
+                     (json_int_t)m->l3_bytes, "barrier_ns", m->barrier_ns, "lost_fraction", m->lost_frac);
+}
+
+json_t *bench_json_kernel(const struct bench_kernel *r, const struct bench_machine *m)
+{
+    const struct spread roof = roof_best(r->roof);
+    json_t *rows = json_array();
+    for (int i = 0; i < BENCH_MAX_M; i++) {
+        const struct spread *t = &r->t[i];
+        const double gops = ratio(1e3 * r->gop[i], t->min);
+        json_array_append_new(rows, r->same[i]
+                                        ? json_pack("{s:i, s:b, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "m", i + 1, "same",
+                                                    1, "time", json_spread(t), "gb_per_second", gb_s(r->bytes, t->min),
+                                                    "roof_fraction", ratio(roof.min, t->min), "gop_per_second", gops,
+                                                    "peak_fraction", ratio(gops, r->peak_gops), "t_over_t1",
+                                                    ratio(t->min, r->t[0].min), "t_over_roof", ratio(t->min, roof.min))
+                                        : json_pack("{s:i, s:b}", "m", i + 1, "same", 0));
+    }
+    return json_pack("{s:s, s:I, s:I, s:b, s:f, s:f, s:f, s:o, s:o, s:o}", "type", ggml_type_name((uint32_t)r->type),
+                     "bytes", (json_int_t)r->bytes, "tensor_bytes", (json_int_t)r->tensor_bytes, "well_above_l3",
+                     !bench_is_small(r->bytes, m->l3_bytes), "huge_pages", r->huge_frac, "peak_gop_per_second",
+                     r->peak_gops, "peak_gop_per_second_1_core", r->peak1_gops, "roof", json_roof(r->roof, r->bytes),
+                     "pair", json_pair(&r->pair), "rows", rows);
+}
+
+static json_t *json_phases(const double *phase)
+{
+    json_t *o = json_object();
+    for (int p = 0; p < FWD_N_PHASE; p++)
+        json_object_set_new(o, phase_name[p], json_real(phase[p]));
+    return o;
+}
+
+json_t *bench_json_forward(const struct bench_forward *r, const struct bench_machine *m)
+{
+    const struct spread roof = roof_best(r->roof);
+    const size_t bytes = r->weight_bytes + r->kv_bytes;
+    json_t *rows = json_array();
+    for (int i = 0; i < BENCH_MAX_M; i++) {
+        const struct spread *t = &r->t[i];
+        const double rate = gb_s(bytes, t->median);
+        json_array_append_new(
+            rows, r->same[i]
+                      ? json_pack("{s:i, s:b, s:o, s:f, s:f, s:f, s:o}", "m", i + 1, "same", 1, "time", json_spread(t),
+                                  "gb_per_second", rate, "roof_fraction", ratio(rate, gb_s(r->read_bytes, roof.median)),
+                                  "t_over_t1", ratio(t->median, r->t[0].median), "phases_ms", json_phases(r->phase[i]))
+                      : json_pack("{s:i, s:b}", "m", i + 1, "same", 0));
+    }
+    return json_pack("{s:i, s:I, s:I, s:b, s:f, s:o, s:o, s:o, s:o}", "context", r->ctx, "weight_bytes",
+                     (json_int_t)r->weight_bytes, "kv_bytes", (json_int_t)r->kv_bytes, "well_above_l3",
+                     !bench_is_small(r->read_bytes, m->l3_bytes), "huge_pages", r->huge_frac, "roof",
+                     json_roof(r->roof, r->read_bytes), "memory",
+                     r->memory_bytes > 0 ? json_roof(r->memory, r->memory_bytes) : json_null(), "pair",
+                     json_pair(&r->pair), "rows", rows);
+}

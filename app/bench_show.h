@@ -1,0 +1,18 @@
+/* How `outrider bench` prints what it measured. Read next: bench.c. */
+#ifndef OTR_APP_BENCH_SHOW_H
+#define OTR_APP_BENCH_SHOW_H
+
+#include <jansson.h>
+
+#include "bench/bench.h"
+
+/* Tables for people, on stdout. */
+void bench_show_machine(const struct bench_machine *m);
+void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine *m, const struct bench_kernel_opts *o);
+void bench_show_forward(const struct bench_forward *r, const struct bench_machine *m);
+/* The same as JSON; NULL: no memory. */
+json_t *bench_json_machine(const struct bench_machine *m);
+json_t *bench_json_kernel(const struct bench_kernel *r, const struct bench_machine *m);
+json_t *bench_json_forward(const struct bench_forward *r, const struct bench_machine *m);
+
+#endif

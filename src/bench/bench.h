@@ -1,0 +1,92 @@
+/* Two measurements: products of one matrix type with 1 to 16 tokens, and whole forward passes of 1 to 16 rows.
+ *
+ * The rules are kernels.md E: the roof in the same run, far more bytes than the last cache holds, all row counts in
+ * turn inside a pass, threads started together, passes only while the threads are cores of their own, and every row
+ * compared with the one-row product before any time is believed. In: a kernel level and sizes; an engine. Out: structs
+ * of milliseconds; app/bench.c prints them. Read next: bench_kernels.c, bench_forward.c. */
+#ifndef OTR_BENCH_BENCH_H
+#define OTR_BENCH_BENCH_H
+
+#include "bench/roof.h"
+#include "bench/team.h"
+#include "engine/engine.h"
+
+enum { BENCH_MAX_M = 16 };
+
+/* Called before each pass; may be NULL. */
+typedef void (*bench_progress)(const char *what, int pass, int n_pass);
+
+/* ---- what the command line says ---- */
+
+/* "16,256,1024": 1..cap whole numbers of [lo, hi]. Returns how many, or OTR_E_ARG. flag: for the message. */
+int bench_parse_ints(const char *text, const char *flag, int lo, int hi, int *out, int cap, struct otr_err *err);
+/* "Q4_0", "q4_0": a type that we multiply. */
+int bench_parse_type(const char *text, enum ggml_type *out, struct otr_err *err);
+extern const enum ggml_type bench_types[]; /* [BENCH_N_TYPE] all of them */
+enum { BENCH_N_TYPE = 11 };
+
+/* ---- the machine, once a run ---- */
+
+struct bench_machine {
+    const char *level;
+    int n_threads;
+    size_t l3_bytes;   /* 0: not known */
+    double barrier_ns; /* median */
+    double lost_frac;
+};
+struct bench_machine bench_machine(struct team *t);
+/* Weights of so many bytes may partly stay in the last cache between passes. */
+static inline bool bench_is_small(size_t bytes, size_t l3_bytes)
+{
+    return bytes < 4 * l3_bytes;
+}
+
+/* ---- products ---- */
+
+struct bench_kernel_opts {
+    int n_rows, n_cols; /* n_rows: a multiple of KERN_ROW_UNIT */
+    int mb;             /* of weights at least; never less than one matrix */
+    int n_pass;
+    bench_progress progress;
+};
+struct bench_kernel {
+    enum ggml_type type;
+    int n_mat;                    /* matrices that are multiplied one after the other */
+    size_t bytes, tensor_bytes;   /* of all: as the kernels read them, and as GGUF holds them */
+    double huge_frac;             /* share of bytes in huge pages; -1: not known */
+    struct spread roof[ROOF_N];   /* reading all bytes; sums over chunks, ms */
+    struct spread t[BENCH_MAX_M]; /* multiplying all of them with m = i + 1 tokens */
+    bool same[BENCH_MAX_M];       /* bits equal to those of m = 1 */
+    double gop[BENCH_MAX_M];      /* 1e9 operations of that; 1 multiply-add = 2 */
+    double peak_gops, peak1_gops; /* from a cached matrix: all threads; one alone */
+    struct pair_count pair;
+};
+/* OTR_E_ARG: n_cols does not fit the type. */
+int bench_kernel(struct bench_kernel *out, struct team *t, enum ggml_type type, const struct bench_kernel_opts *o,
+                 struct otr_err *err);
+
+/* ---- forward passes ---- */
+
+struct bench_forward_opts {
+    int mb; /* memory read for the roof of the memory itself; 0: none */
+    int n_pass;
+    bench_progress progress;
+};
+struct bench_forward {
+    int ctx;
+    size_t weight_bytes, kv_bytes; /* that one row reads: in the file's types; K and V */
+    size_t read_bytes;             /* weights as the kernels read them */
+    struct spread roof[ROOF_N];    /* reading read_bytes, where the weights lie; ms */
+    size_t memory_bytes;           /* 0: not asked for */
+    struct spread memory[ROOF_N];  /* reading memory_bytes */
+    struct spread t[BENCH_MAX_M];
+    bool same[BENCH_MAX_M];
+    double phase[BENCH_MAX_M][FWD_N_PHASE]; /* minima, ms */
+    struct pair_count pair;
+    double huge_frac;
+};
+/* Passes at the end of ctx tokens in a sequence of its own; nothing of it stays. ctx + BENCH_MAX_M <= n_ctx of e. */
+int bench_forward(struct bench_forward *out, struct otr_engine *e, struct team *t, int ctx,
+                  const struct bench_forward_opts *o, struct otr_err *err);
+
+#endif

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# outrider bench: both measurements run with tiny sizes, their JSON has its shape, bad command lines are refused. No time is
+# asserted.
+# usage: test_bench.sh PROGRAM
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+kernels() { "$program" bench kernels -K 256 -N 128 --mb 1 --passes 2 "$@"; }
+all='"Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K F16 BF16 F32"'
+kernels --json -t 2 > "$tmp/r.json"
+field "kernels: keys" '" ".join(sorted(r))' "k machine n passes types"
+field "kernels: machine" '" ".join(sorted(r["machine"]))' "barrier_ns kernel_level l3_bytes lost_fraction threads"
+field "kernels: lost time is a share" '0 <= r["machine"]["lost_fraction"] <= 1' True
+field "kernels: settings" '(r["k"], r["n"], r["passes"], r["machine"]["threads"])' "(256, 128, 2, 2)"
+field "kernels: all types" "' '.join(t['type'] for t in r['types']) == $all" True
+field "kernels: keys of a type" '" ".join(sorted(r["types"][0]))' \
+    "bytes huge_pages pair peak_gop_per_second peak_gop_per_second_1_core roof rows tensor_bytes type well_above_l3"
+field "kernels: rows" 'all([x["m"] for x in t["rows"]] == list(range(1, 17)) for t in r["types"])' True
+field "kernels: every row has the bits of M = 1" 'all(x["same"] for t in r["types"] for x in t["rows"])' True
+field "kernels: keys of a row" '" ".join(sorted(r["types"][0]["rows"][0]))' \
+    "gb_per_second gop_per_second m peak_fraction roof_fraction same t_over_roof t_over_t1 time"
+field "kernels: minimum <= quartile <= median" \
+    'all(0 < x["time"]["min_ms"] <= x["time"]["q25_ms"] <= x["time"]["median_ms"] for t in r["types"] for x in t["rows"])' True
+field "kernels: the roof by streams" 'all(t["roof"][s]["min_ms"] > 0 for t in r["types"] for s in "124")' True
+field "kernels: T/T1 of M = 1" 'r["types"][3]["rows"][0]["t_over_t1"]' 1.0
+field "kernels: bytes of Q8_0" 'next(t for t in r["types"] if t["type"] == "Q8_0")["tensor_bytes"] % (256 * 128 // 32 * 34)' 0
+field "kernels: 1 MB is said to be little" '[t for t in r["types"] if r["machine"]["l3_bytes"] and t["well_above_l3"]]' "[]"
+field "kernels: passes counted" '{t["pair"]["passes"] for t in r["types"]}' "{2}"
+
+kernels --json --type q4_1 --type F32 --level c -t 1 > "$tmp/r.json"
+field "kernels: chosen types" '[t["type"] for t in r["types"]]' "['Q4_1', 'F32']"
+field "kernels: level" '(r["machine"]["kernel_level"], r["machine"]["threads"])' "('c', 1)"
+field "kernels: one thread is no pair" '[(t["pair"]["factor"], t["pair"]["dropped"]) for t in r["types"]]' "[(1.0, 0), (1.0, 0)]"
+OUTRIDER_KERN=c kernels --json --type Q4_0 > "$tmp/r.json"
+field "kernels: OUTRIDER_KERN" 'r["machine"]["kernel_level"]' c
+"$program" bench kernels -K 96 -N 32 --mb 1 --passes 1 -t 1 --json > "$tmp/r.json"
+field "kernels: types whose block does not fit are left out" '" ".join(t["type"] for t in r["types"])' \
+    "Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 F16 BF16 F32"
+
+kernels --type Q4_0 > "$tmp/table"
+same "kernels: 17 rows in the table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' "$tmp/table")" 17
+check "kernels: the record" grep -qE '^level [a-z0-9]+, [0-9]+ threads?, L3 .*, barrier [0-9]+ ns, lost time [0-9.]+ %$' "$tmp/table"
+check "kernels: the roof" grep -qE '^Q4_0  K 256, N 128, .*roof [0-9.]+ GB/s \([124] streams\), P [0-9]+ GOP/s .*huge pages' "$tmp/table"
+
+refused "nothing to measure" 2 "kernels or forward" "$program" bench
+refused "unknown measurement" 2 "kernels and forward" "$program" bench everything
+refused "unknown type" 2 "\(--type\): 'Q3_K' is none of" kernels --type Q3_K
+refused "K and type" 2 "\(-K\): 96 is not a multiple of 256" "$program" bench kernels -K 96 -N 32 --mb 1 --type Q4_K
+refused "N" 2 "\(-N\): 100 is not a multiple of 32" "$program" bench kernels -N 100
+refused "level" 2 "no kernel level 'x'" "$program" bench kernels --level x
+refused "a word" 2 "unexpected word \(Q4_0\)" "$program" bench kernels Q4_0
+refused "no model" 2 "no model" "$program" bench forward
+refused "contexts" 2 "\(--ctx\)" "$program" bench forward -m "$stories" --ctx 16,x
+refused "context 0" 2 "\(--ctx\)" "$program" bench forward -m "$stories" --ctx 0
+refused "a missing model" 1 "cannot" "$program" bench forward -m "$tmp/none.gguf"
+for what in "" kernels forward; do
+    # shellcheck disable=SC2086
+    check "help of '$what'" test "$("$program" bench $what --help | grep -c "^  .* bench [a-z]* ")" -ge 1
+done
+
+need "$stories"
+"$program" bench forward -m "$stories" --ctx 16,40 --mb 8 --passes 2 -t 2 --json > "$tmp/r.json"
+field "forward: keys" '" ".join(sorted(r))' "contexts kv_type machine model passes"
+field "forward: contexts" '[c["context"] for c in r["contexts"]]' "[16, 40]"
+field "forward: keys of a context" '" ".join(sorted(r["contexts"][0]))' \
+    "context huge_pages kv_bytes memory pair roof rows weight_bytes well_above_l3"
+field "forward: rows" 'all([x["m"] for x in c["rows"]] == list(range(1, 17)) for c in r["contexts"])' True
+field "forward: every row has the bits of M = 1" 'all(x["same"] for c in r["contexts"] for x in c["rows"])' True
+field "forward: keys of a row" '" ".join(sorted(r["contexts"][0]["rows"][0]))' \
+    "gb_per_second m phases_ms roof_fraction same t_over_t1 time"
+field "forward: phases" '" ".join(r["contexts"][0]["rows"][0]["phases_ms"])' \
+    "embed pack qkv append attention output gate_up down head wait"
+field "forward: all phases take time" 'all(v > 0 for c in r["contexts"] for x in c["rows"] for v in x["phases_ms"].values())' True
+field "forward: phases are within the pass" \
+    'all(sum(x["phases_ms"].values()) <= x["time"]["min_ms"] for c in r["contexts"] for x in c["rows"])' True
+# 5 layers, 4 KV heads of 8, K and V, f16; the measured row sees itself too
+field "forward: K and V bytes" '[c["kv_bytes"] for c in r["contexts"]]' "[$((17 * 5 * 4 * 8 * 2 * 2)), $((41 * 5 * 4 * 8 * 2 * 2))]"
+field "forward: memory read" 'r["contexts"][0]["memory"]["bytes"]' $((8 << 20))
+"$program" bench forward -m "$stories" --ctx 16 --mb 0 --passes 1 -t 1 --level c -ctk f32 -ctv f32 --json > "$tmp/r.json"
+field "forward: level c, f32, no memory roof" \
+    '(r["machine"]["kernel_level"], r["kv_type"], r["contexts"][0]["memory"], all(x["same"] for x in r["contexts"][0]["rows"]))' \
+    "('c', 'f32', None, True)"
+"$program" bench forward -m "$stories" --ctx 16 --mb 8 --passes 1 > "$tmp/table"
+same "forward: 16 rows in each table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' "$tmp/table")" 32
+refused "forward: few rows a pass" 1 "\(-b\): 16 are measured" "$program" bench forward -m "$stories" --ctx 16 --mb 0 -b 8 --json
+finish

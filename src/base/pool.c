@@ -18,8 +18,8 @@
 #endif
 
 enum {
-    SPIN_BARRIER = 2000, /* 50-100 us: longer than a wait on a quiet machine */
-    SPIN_RUN = 10000,    /* between steps: the caller draws a token meanwhile */
+    SPIN_ROUNDS =
+        40000, /* 0.5-3 ms: who sleeps earlier loses its core for a time slice, to programs of low priority too */
     CACHE_LINE = 64,
 };
 
@@ -87,7 +87,7 @@ void pool_barrier(const struct pool_ctx *ctx)
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
         signal_change(&p->turn);
     } else {
-        signal_wait(&p->turn, turn, p->crowded ? 0 : SPIN_BARRIER);
+        signal_wait(&p->turn, turn, p->crowded ? 0 : SPIN_ROUNDS);
     }
 }
 
@@ -121,7 +121,7 @@ static void *worker(void *arg)
     struct pool *p = ctx->pool;
     float_mode_set();
     for (uint32_t seen = 0;; seen++) {
-        signal_wait(&p->epoch, seen, p->crowded ? 0 : SPIN_RUN);
+        signal_wait(&p->epoch, seen, p->crowded ? 0 : SPIN_ROUNDS);
         if (p->quit)
             return NULL;
         p->fn(ctx, p->arg);

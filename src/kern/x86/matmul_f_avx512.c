@@ -34,10 +34,12 @@ TILE_INLINE void ztile_f(const struct tile_args *t, const int MT, const int R, c
     const float *x = t->act;
     const uint8_t *w[TILE_MAX_PANEL];
     __m512 acc[TILE_MAX_PANEL][ZTILE_MAX_TOK];
+    __m512 zero = _mm512_setzero_ps();
+    ZPIN(zero); /* OPT: clang 14 clears an array of known zeros with memset, and then keeps it in memory */
     EACH(r, R) {
         w[r] = t->w[r];
         EACH(m, MT)
-            acc[r][m] = _mm512_setzero_ps();
+            acc[r][m] = zero;
     }
 
     for (int i = 0; i < n_cols; i += BLOCK_F, x += mt * BLOCK_F) {
@@ -46,7 +48,7 @@ TILE_INLINE void ztile_f(const struct tile_args *t, const int MT, const int R, c
         __m512 part[TILE_MAX_PANEL][ZTILE_MAX_TOK];
         EACH(r, R)
             EACH(m, MT)
-                part[r][m] = _mm512_setzero_ps();
+                part[r][m] = zero;
         for (int k = 0; k < n / STEP; k++, y += STEP) {
             EACH(r, R)
                 tile_prefetch(w[r], STEP * bytes);

@@ -13,52 +13,59 @@
 
 #define ZBYTES(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 
-/* isum[m] += scale * (codes . activations) of one sub-block of 32 k, for n tokens. a: the first token's block. */
-TILE_INLINE void group_k(__m512i *isum, const __m512i *q, const __m512i *scale, const struct act_q8k *a, const int b,
-                         const int n, const enum ggml_type type)
+/* Chains of a sub-block of 32 k, and vectors of codes in each. */
+TILE_INLINE int n_chain(const enum ggml_type type)
 {
-    const int chain = type == GGML_Q5_K ? 8 : 4; /* vectors of codes per chain */
-    EACH(half, 8 / chain) {
-        __m512i s[ZGROUP];
-        EACH(m, n) {
+    return type == GGML_Q5_K ? 1 : 2;
+}
+
+/* isum[m] += scale * (codes . activations) of one chain, for a group of G tokens, or the `left` that are left. at: the
+ * chain's first code in the block of 256. */
+TILE_INLINE void group_k(__m512i *isum, const __m512i *q, __m512i scale, const struct act_q8k *a, const int at,
+                         const int left, const int G, const enum ggml_type type)
+{
+    __m512i s[ZGROUP_MAX];
+    EACH(m, G)
+        if (m < left) {
             s[m] = _mm512_setzero_si512();
             if (type == GGML_Q6_K)
-                s[m] = zdot2(s[m], _mm512_set1_epi16(1), a[m].off32[2 * b + half]);
+                s[m] = zdot2(s[m], _mm512_set1_epi16(1), a[m].off32[at / 16]);
         }
-        EACH(g, chain)
-            EACH(m, n)
-                s[m] = zdot4(s[m], q[chain * half + g], a[m].q + 32 * b + 4 * (chain * half + g));
-        EACH(m, n) {
+    EACH(g, 8 / n_chain(type))
+        EACH(m, G)
+            if (m < left)
+                s[m] = zdot4(s[m], q[g], a[m].q + at + 4 * g);
+    EACH(m, G)
+        if (m < left) {
             if (type == GGML_Q4_K)
-                isum[m] = _mm512_dpwssd_epi32(isum[m], s[m], scale[0]);
+                isum[m] = _mm512_dpwssd_epi32(isum[m], s[m], scale);
             else
-                isum[m] = _mm512_add_epi32(isum[m], _mm512_mullo_epi32(s[m], scale[type == GGML_Q6_K ? half : 0]));
-            PIN(isum[m]);
+                isum[m] = _mm512_add_epi32(isum[m], _mm512_mullo_epi32(s[m], scale));
+            ZPIN(isum[m]);
         }
-    }
 }
 
 /* One sub-block of one panel x all tokens. */
 TILE_INLINE void sub_block_k(__m512i *isum, const uint8_t *w, const struct act_q8k *a, const int b, const int MT,
-                             const enum ggml_type type)
+                             const int R, const enum ggml_type type)
 {
-    const int scales_at = type == GGML_Q4_K ? 256 : type == GGML_Q5_K ? 320 : 384;
-    __m512i q[8], scale[2];
-    EACH(g, 8) {
-        q[g] = znibbles(w, g);
-        if (type == GGML_Q5_K)
-            q[g] = zhigh(q[g], ZLOAD(w + 256), g, _mm512_set1_epi8(16));
+    const int chains = n_chain(type), n = 8 / chains; /* vectors of codes per chain */
+    EACH(c, chains) {
+        __m512i q[8], scale;
+        EACH(g, n) {
+            q[g] = znibbles(w, n * c + g);
+            if (type == GGML_Q5_K)
+                q[g] = zhigh(q[g], ZLOAD(w + 256), g, _mm512_set1_epi8(16));
+            if (type == GGML_Q6_K)
+                q[g] = zhigh(q[g], ZLOAD(w + 256 + 64 * c), 2 * g, _mm512_set1_epi8(48));
+        }
         if (type == GGML_Q6_K)
-            q[g] = zhigh(q[g], ZLOAD(w + 256 + 64 * (g / 4)), 2 * (g % 4), _mm512_set1_epi8(48));
+            scale = _mm512_cvtepi8_epi32(ZBYTES(w + 384 + 16 * c));
+        else
+            scale = _mm512_cvtepu8_epi32(ZBYTES(w + (type == GGML_Q4_K ? 256 : 320)));
+        UNROLL for (int m = 0; m < MT; m += ZGROUP(MT, R))
+            group_k(isum + m, q, scale, a + m, 32 * b + 16 * c, MT - m, ZGROUP(MT, R), type);
     }
-    if (type == GGML_Q6_K) {
-        scale[0] = _mm512_cvtepi8_epi32(ZBYTES(w + scales_at));
-        scale[1] = _mm512_cvtepi8_epi32(ZBYTES(w + scales_at + 16));
-    } else {
-        scale[0] = scale[1] = _mm512_cvtepu8_epi32(ZBYTES(w + scales_at));
-    }
-    UNROLL for (int m = 0; m < MT; m += ZGROUP)
-        group_k(isum + m, q, scale, a + m, b, MT - m < ZGROUP ? MT - m : ZGROUP, type);
 }
 
 /* The end of a block of 256: acc[m] takes the sums in. tail: minimums, d, dmin; Q6_K: d. */
@@ -100,10 +107,11 @@ TILE_INLINE void ztile_k(const struct tile_args *t, const int MT, const int R, c
         EACH(r, R)
             EACH(m, MT)
                 isum[r][m] = _mm512_setzero_si512();
+        __asm__("" : "+m"(acc)); /* OPT: acc waits in memory, isum has the registers */
         for (int b = 0; b < 8; b++)
             EACH(r, R) {
                 tile_prefetch(w[r], sub);
-                sub_block_k(isum[r], w[r], a, b, MT, type);
+                sub_block_k(isum[r], w[r], a, b, MT, R, type);
                 w[r] += sub;
             }
         EACH(r, R) {

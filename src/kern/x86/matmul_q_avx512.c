@@ -15,25 +15,28 @@ TILE_INLINE int start_factor(const enum ggml_type type)
     return type == GGML_Q4_0 ? 1 : type == GGML_Q5_0 ? 2 : type == GGML_Q8_0 ? 16 : 0;
 }
 
-/* acc[m] += block x token m, for up to ZGROUP tokens from m0 on. */
-TILE_INLINE void group_q(__m512 *acc, const __m512i *q, __m512 d, __m512 min, const struct act_q8 *a, const int n,
-                         const enum ggml_type type)
+/* acc[m] += block x token m, for a group of G tokens, or the `left` that are left. */
+TILE_INLINE void group_q(__m512 *acc, const __m512i *q, __m512 d, __m512 min, const struct act_q8 *a, const int left,
+                         const int G, const enum ggml_type type)
 {
     const int has_min = type == GGML_Q4_1 || type == GGML_Q5_1, factor = start_factor(type);
-    __m512i s[ZGROUP];
-    EACH(m, n) {
-        s[m] = _mm512_setzero_si512();
-        if (factor)
-            s[m] = zdot2(s[m], _mm512_set1_epi16((int16_t)factor), a[m].off8);
-    }
+    __m512i s[ZGROUP_MAX];
+    EACH(m, G)
+        if (m < left) {
+            s[m] = _mm512_setzero_si512();
+            if (factor)
+                s[m] = zdot2(s[m], _mm512_set1_epi16((int16_t)factor), a[m].off8);
+        }
     EACH(g, 8)
-        EACH(m, n)
-            s[m] = zdot4(s[m], q[g], a[m].q + 4 * g);
-    EACH(m, n) {
-        acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[m]), _mm512_mul_ps(d, _mm512_set1_ps(a[m].d)), acc[m]);
-        if (has_min)
-            acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(a[m].ds), acc[m]);
-    }
+        EACH(m, G)
+            if (m < left)
+                s[m] = zdot4(s[m], q[g], a[m].q + 4 * g);
+    EACH(m, G)
+        if (m < left) {
+            acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[m]), _mm512_mul_ps(d, _mm512_set1_ps(a[m].d)), acc[m]);
+            if (has_min)
+                acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(a[m].ds), acc[m]);
+        }
 }
 
 TILE_INLINE void ztile_q(const struct tile_args *t, const int MT, const int R, const enum ggml_type type)
@@ -61,8 +64,8 @@ TILE_INLINE void ztile_q(const struct tile_args *t, const int MT, const int R, c
                     q[g] = zhigh(q[g], ZLOAD(w[r] + 256), g, _mm512_set1_epi8(16));
             }
             const __m512 d = ZHALVES(w[r] + scales_at), min = has_min ? ZHALVES(w[r] + scales_at + 32) : d;
-            UNROLL for (int m = 0; m < MT; m += ZGROUP)
-                group_q(acc[r] + m, q, d, min, a + m, MT - m < ZGROUP ? MT - m : ZGROUP, type);
+            UNROLL for (int m = 0; m < MT; m += ZGROUP(MT, R))
+                group_q(acc[r] + m, q, d, min, a + m, MT - m, ZGROUP(MT, R), type);
             w[r] += block;
         }
     EACH(r, R)

@@ -6,8 +6,11 @@
 
 #include "kern/x86/tile.h"
 
-enum { ZGROUP = 4 }; /* tokens whose chains of dot products run side by side: their latency (5) hides in one another */
+/* Tokens whose chains of dot products run side by side: their latency (5) hides in one another. */
+enum { ZGROUP_MAX = 4 };
+#define ZGROUP(MT, R) ((MT) > 12 || (R) > 1 ? 2 : ZGROUP_MAX) /* what the registers allow */
 
+#define ZPIN(v) __asm__("" : "+v"(v)) /* PIN (tile.h), in any of the 32 registers */
 #define ZLOAD(p) _mm512_loadu_si512((const void *)(p))
 #define ZHALVES(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 
@@ -48,7 +51,7 @@ TILE_INLINE void ztile_store(const struct tile_args *t, int m, int r, __m512 v)
     _mm512_mask_storeu_ps(t->out[r] + (size_t)m * t->ld_out, rows, v);
 }
 
-/* The instances of one body: up to 16 tokens x 1 panel, 4 x 2, 2 x 4. */
+/* The instances of one body: up to 16 tokens x 1 panel, 4 x 2. */
 #define ZTILE_INSTANCES(name, body)                                                                                    \
     TILE_ONE(name, body, 1, 1)                                                                                         \
     TILE_ONE(name, body, 2, 1)                                                                                         \
@@ -69,18 +72,19 @@ TILE_INLINE void ztile_store(const struct tile_args *t, int m, int r, __m512 v)
     TILE_ONE(name, body, 1, 2)                                                                                         \
     TILE_ONE(name, body, 2, 2)                                                                                         \
     TILE_ONE(name, body, 3, 2)                                                                                         \
-    TILE_ONE(name, body, 4, 2)                                                                                         \
-    TILE_ONE(name, body, 1, 4)                                                                                         \
-    TILE_ONE(name, body, 2, 4)
-#define ZTILE_ENTRIES(name, three_4, four_4, five_2, six_2, seven_2, eight_2)                                          \
-    ztile_table name = {{name##_1_1, name##_1_2, name##_1_4},                                                          \
-                        {name##_2_1, name##_2_2, name##_2_4},                                                          \
-                        {name##_3_1, name##_3_2, three_4},                                                             \
-                        {name##_4_1, name##_4_2, four_4},                                                              \
-                        {name##_5_1, five_2, NULL},                                                                    \
-                        {name##_6_1, six_2, NULL},                                                                     \
-                        {name##_7_1, seven_2, NULL},                                                                   \
-                        {name##_8_1, eight_2, NULL},                                                                   \
+    TILE_ONE(name, body, 4, 2)
+#define ZTILE_NONE(fn) NULL
+#define ZTILE_SELF(fn) fn
+/* pick: what becomes of the instances that only floats have. */
+#define ZTILE_ENTRIES(name, pick)                                                                                      \
+    ztile_table name = {{name##_1_1, name##_1_2, pick(name##_1_4)},                                                    \
+                        {name##_2_1, name##_2_2, pick(name##_2_4)},                                                    \
+                        {name##_3_1, name##_3_2, NULL},                                                                \
+                        {name##_4_1, name##_4_2, NULL},                                                                \
+                        {name##_5_1, pick(name##_5_2), NULL},                                                          \
+                        {name##_6_1, pick(name##_6_2), NULL},                                                          \
+                        {name##_7_1, pick(name##_7_2), NULL},                                                          \
+                        {name##_8_1, pick(name##_8_2), NULL},                                                          \
                         {name##_9_1, NULL, NULL},                                                                      \
                         {name##_10_1, NULL, NULL},                                                                     \
                         {name##_11_1, NULL, NULL},                                                                     \
@@ -91,16 +95,16 @@ TILE_INLINE void ztile_store(const struct tile_args *t, int m, int r, __m512 v)
                         {name##_16_1, NULL, NULL}};
 #define ZTILE_TABLE(name, body)                                                                                        \
     ZTILE_INSTANCES(name, body)                                                                                        \
-    ZTILE_ENTRIES(name, NULL, NULL, NULL, NULL, NULL, NULL)
+    ZTILE_ENTRIES(name, ZTILE_NONE)
 /* OPT: two float fma start per cycle and wait 4 cycles for their accumulator: at least 8 chains where it can be. */
 #define ZTILE_TABLE_FLOAT(name, body)                                                                                  \
     ZTILE_INSTANCES(name, body)                                                                                        \
-    TILE_ONE(name, body, 3, 4)                                                                                         \
-    TILE_ONE(name, body, 4, 4)                                                                                         \
     TILE_ONE(name, body, 5, 2)                                                                                         \
     TILE_ONE(name, body, 6, 2)                                                                                         \
     TILE_ONE(name, body, 7, 2)                                                                                         \
     TILE_ONE(name, body, 8, 2)                                                                                         \
-    ZTILE_ENTRIES(name, name##_3_4, name##_4_4, name##_5_2, name##_6_2, name##_7_2, name##_8_2)
+    TILE_ONE(name, body, 1, 4)                                                                                         \
+    TILE_ONE(name, body, 2, 4)                                                                                         \
+    ZTILE_ENTRIES(name, ZTILE_SELF)
 
 #endif

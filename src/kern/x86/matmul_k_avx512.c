@@ -13,7 +13,7 @@
 
 #define ZBYTES(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 
-/* Chains of a sub-block of 32 k, and vectors of codes in each. */
+/* Chains of a sub-block of 32 k. */
 TILE_INLINE int n_chain(const enum ggml_type type)
 {
     return type == GGML_Q5_K ? 1 : 2;
@@ -24,6 +24,7 @@ TILE_INLINE int n_chain(const enum ggml_type type)
 TILE_INLINE void group_k(__m512i *isum, const __m512i *q, __m512i scale, const struct act_q8k *a, const int at,
                          const int left, const int G, const enum ggml_type type)
 {
+    const int n = 8 / n_chain(type); /* vectors of codes */
     __m512i s[ZGROUP_MAX];
     EACH(m, G)
         if (m < left) {
@@ -31,7 +32,7 @@ TILE_INLINE void group_k(__m512i *isum, const __m512i *q, __m512i scale, const s
             if (type == GGML_Q6_K)
                 s[m] = zdot2(s[m], _mm512_set1_epi16(1), a[m].off32[at / 16]);
         }
-    EACH(g, 8 / n_chain(type))
+    EACH(g, n)
         EACH(m, G)
             if (m < left)
                 s[m] = zdot4(s[m], q[g], a[m].q + at + 4 * g);
@@ -49,7 +50,7 @@ TILE_INLINE void group_k(__m512i *isum, const __m512i *q, __m512i scale, const s
 TILE_INLINE void sub_block_k(__m512i *isum, const uint8_t *w, const struct act_q8k *a, const int b, const int MT,
                              const int R, const enum ggml_type type)
 {
-    const int chains = n_chain(type), n = 8 / chains; /* vectors of codes per chain */
+    const int chains = n_chain(type), n = 8 / chains; /* vectors of codes of one */
     EACH(c, chains) {
         __m512i q[8], scale;
         EACH(g, n) {

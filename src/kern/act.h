@@ -1,4 +1,4 @@
-/* Packed activations of the levels c and avx2: tiles of up to ACT_TILE tokens; in a tile of mt tokens block-major,
+/* Packed activations of all levels: tiles of up to ACT_TILE tokens; in a tile of mt tokens block-major,
  * [block][token], so that a kernel's addresses are one base plus constants. A token touches its own structs only, so
  * threads may share a tile.
  *   ACT_Q8   [tile][n_cols / 32][mt] struct act_q8, then the same shape of struct act_q8w
@@ -22,7 +22,8 @@ enum { ACT_TILE = 16 };
 #define ACT_AMAX_MIN_BITS ((uint32_t)(127 - 100) << 23) /* 2^-100 */
 #define ACT_AMAX_INF_BITS 0x7f800000u
 
-/* S0: sum of the codes whose k mod 4 is 0 or 1; S1: 2 or 3. They are the two int16 lanes of a row in vpmaddubsw. */
+/* S0: sum of the codes whose k mod 4 is 0 or 1; S1: 2 or 3. They are the two int16 lanes of a row in vpmaddubsw;
+ * vpdpbusd starts at their sum. */
 struct act_q8 {
     int8_t q[32];
     float d;          /* scale */

@@ -58,34 +58,62 @@ unsigned kern_cpu(void)
     return cpu & ~(unsigned)KNOWN;
 }
 
-int kernels_init(struct kernels *k, const char *name)
+static void init_c(struct kernels *k)
 {
-    const unsigned cpu = kern_cpu();
-    int avx2 = 0;
-    if (name && strcmp(name, "c") != 0 && strcmp(name, "avx2") != 0)
-        return -1;
-    if (!name || strcmp(name, "avx2") == 0)
-        avx2 = (cpu & CPU_AVX2) != 0;
-    if (name && strcmp(name, "avx2") == 0 && !avx2)
-        return -1;
-
-    memset(k, 0, sizeof *k);
-    k->level = "c";
     matmul_init_c(k);
     ops_init_c(k);
+}
+
 #if defined(__x86_64__)
-    if (avx2) {
-        k->level = "avx2";
-        matmul_init_avx2(k);
-        ops_init_avx2(k);
-    }
+static void init_avx2(struct kernels *k)
+{
+    matmul_init_avx2(k);
+    ops_init_avx2(k);
+}
 #endif
+
+/* Every level, the best last; each stands on those before it. */
+static const struct level {
+    const char *name, *all; /* all: those before, and it */
+    unsigned cpu;           /* what it needs */
+    void (*init)(struct kernels *k);
+} levels[] = {
+    {"c", "c", 0, init_c},
+#if defined(__x86_64__)
+    {"avx2", "c avx2", CPU_AVX2, init_avx2},
+    {"avx512vnni", "c avx2 avx512vnni", CPU_AVX2 | CPU_AVX512_VNNI, matmul_init_avx512},
+#endif
+};
+enum { N_LEVEL = sizeof levels / sizeof *levels };
+
+/* Levels that this CPU has: the first so many. */
+static int levels_of_cpu(void)
+{
+    int n = 0;
+    while (n < N_LEVEL && (kern_cpu() & levels[n].cpu) == levels[n].cpu)
+        n++;
+    return n;
+}
+
+int kernels_init(struct kernels *k, const char *name)
+{
+    const int n = levels_of_cpu();
+    int best = n - 1;
+    if (name)
+        for (best = 0; best < n && strcmp(name, levels[best].name) != 0;)
+            best++;
+    if (best == n)
+        return -1;
+    memset(k, 0, sizeof *k);
+    for (int i = 0; i <= best; i++)
+        levels[i].init(k);
+    k->level = levels[best].name;
     return 0;
 }
 
 const char *kernels_levels(void)
 {
-    return kern_cpu() & CPU_AVX2 ? "c avx2" : "c";
+    return levels[levels_of_cpu() - 1].all;
 }
 
 size_t mat_row_bytes(enum ggml_type type, int n_cols)

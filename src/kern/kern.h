@@ -124,7 +124,7 @@ unsigned kern_cpu(void);
 /* Fills the table with level `name` ("c", "avx2", ...), or the best one for NULL. OTR_KERN names that this CPU or this
  * build lacks give -1 (and the table is untouched). */
 int kernels_init(struct kernels *k, const char *name);
-const char *kernels_levels(void); /* "c avx2": what this CPU can run, best last */
+const char *kernels_levels(void); /* "c avx2 ...": what this CPU can run, best last */
 
 size_t mat_row_bytes(enum ggml_type type, int n_cols); /* one GGUF row */
 

@@ -13,6 +13,7 @@ void ops_init_c(struct kernels *k);
 #if defined(__x86_64__)
 void matmul_init_avx2(struct kernels *k);
 void ops_init_avx2(struct kernels *k);
+void matmul_init_avx512(struct kernels *k); /* on top of avx2: it shares the activations */
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-/* The equality suite at a size for every day: tiny models at both levels, and a sample of draws on the real ones.
+/* The equality suite at a size for every day: tiny models at every level, and a sample of draws on the real ones.
  * The full one (5,000 draws on both models, 100 prompts) is tests/proof/proof_equality.c. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,12 +45,12 @@ static void draws(const char *model, const char *kern, int n_text, int n_tok, in
 static void test_stories(void **state)
 {
     (void)state;
-    char level[8];
+    char level[16];
     if (access(STORIES, R_OK) != 0) {
         printf("SKIPPED: %s is not there\n", STORIES);
         skip();
     }
-    for (const char *l = kernels_levels(); sscanf(l, "%7s", level) == 1; l += strlen(level), l += *l == ' ')
+    for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ')
         draws(STORIES, level, EQ_GROUP, 128, strcmp(level, "c") == 0 ? 300 : 2000);
 }
 

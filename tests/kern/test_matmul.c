@@ -12,7 +12,7 @@
 
 enum { SEED = 20260301, MANY = 100, FEW = 33 };
 
-static const char *const levels[] = {"c", "avx2", NULL};
+static const char *const levels[] = {"c", "avx2", "avx512vnni", NULL};
 static const int rows[] = {1, 7, 8, 9, 31, 32, 33, 100, 0};
 static const int toks[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 100};
 enum { N_TOKS = sizeof toks / sizeof *toks };

@@ -12,7 +12,7 @@
 TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, const enum ggml_type type)
 {
     const int five = type == GGML_Q5_0 || type == GGML_Q5_1, has_min = type == GGML_Q4_1 || type == GGML_Q5_1;
-    const int scales_at = five ? 160 : 128, block = (int)panel_block_bytes(type);
+    const int scales_at = five ? 160 : 128, block = (int)panel_block_bytes(type, PANEL_ROWS);
     const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
     const struct act_q8 *a = t->act;
     const int mt = t->mt, n_blk = t->n_cols / BLOCK_Q;

@@ -5,7 +5,7 @@
 
 TILE_INLINE void tile_q8(const struct tile_args *t, const int MT, const int R)
 {
-    const int block = (int)panel_block_bytes(GGML_Q8_0);
+    const int block = (int)panel_block_bytes(GGML_Q8_0, PANEL_ROWS);
     const struct act_q8 *a = t->act;
     const struct act_q8w *x = t->wide;
     const int mt = t->mt, n_blk = t->n_cols / BLOCK_Q;

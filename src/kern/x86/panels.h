@@ -1,0 +1,113 @@
+/* Matrix times activations over panels, for every x86 level: cuts the rows into panels and the tokens into passes, and
+ * calls the level's tiles. In: panels, packed activations, a plan. Out: floats.
+ * INV: nothing here changes a bit: a tile's output does not depend on its shape (panel.h), so this file is only speed.
+ * Read next: matmul_avx2.c, matmul_avx512.c (plans and tables). */
+#ifndef OTR_KERN_PANELS_H
+#define OTR_KERN_PANELS_H
+
+#include "kern/x86/panel.h"
+
+/* How m tokens of a packed tile are done: passes of nearly equal size (5 = 3 + 2, never 4 + 1), R panels at once.
+ * far: the R panels are far apart, so that each is a long stream of its own. */
+struct plan {
+    uint8_t n_pass, r, far;
+};
+
+enum { PLAN_Q4, PLAN_Q8, PLAN_K, PLAN_F, PLAN_N };
+
+static inline int plan_kind(enum ggml_type type)
+{
+    switch (type) {
+    case GGML_Q8_0:
+        return PLAN_Q8;
+    case GGML_Q4_K:
+    case GGML_Q5_K:
+    case GGML_Q6_K:
+        return PLAN_K;
+    case GGML_F32:
+    case GGML_F16:
+    case GGML_BF16:
+        return PLAN_F;
+    default:
+        return PLAN_Q4;
+    }
+}
+
+typedef struct plan plan_table[PLAN_N][ACT_TILE]; /* [plan kind][tokens - 1] */
+
+/* One product, as the helpers need it. */
+struct panels_job {
+    const struct mat *w;
+    const tile_fn (*tiles)[3]; /* [tokens - 1][R / 2] */
+    const struct plan *plan;   /* [tokens - 1] */
+    int panel_rows;
+    size_t panel; /* bytes */
+    float *out;
+    size_t ld_out;
+    int row_hi;
+    const char *act;
+    int n_tok;
+};
+
+/* Panels p[0..R) x the tokens of the packed tile at t0, in passes. */
+static inline void panels_run(const struct panels_job *j, struct plan plan, const int *p, int R, int t0)
+{
+    const int mt = act_tile_tok(j->n_tok, t0), n_cols = j->w->n_cols;
+    const enum act_kind kind = act_kind_of(j->w->type);
+    const char *act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols);
+    const char *wide = NULL;
+    size_t tok_bytes = BLOCK_F * sizeof(float);
+    if (kind == ACT_Q8) {
+        tok_bytes = sizeof(struct act_q8);
+        wide = j->act + act_q8w_at(n_cols, j->n_tok) + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
+    } else if (kind == ACT_Q8K) {
+        tok_bytes = sizeof(struct act_q8k);
+    }
+    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols};
+    for (int r = 0; r < R; r++) {
+        const int left = j->row_hi - p[r] * j->panel_rows;
+        t.w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
+        t.n_row[r] = left < j->panel_rows ? left : j->panel_rows;
+    }
+    for (int pass = 0, m0 = 0; pass < plan.n_pass; pass++) {
+        const int m = (mt - m0) / (plan.n_pass - pass);
+        for (int r = 0; r < R; r++)
+            t.out[r] = j->out + (size_t)(t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
+        t.act = act + (size_t)m0 * tok_bytes;
+        t.wide = wide ? wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
+        j->tiles[m - 1][R / 2](&t);
+        m0 += m;
+    }
+}
+
+/* Panels [lo, hi) x one packed tile. */
+static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t0)
+{
+    const struct plan plan = j->plan[act_tile_tok(j->n_tok, t0) - 1];
+    const int n = (hi - lo) / plan.r;
+    for (int i = 0; i < n; i++) {
+        int p[TILE_MAX_PANEL];
+        for (int r = 0; r < plan.r; r++)
+            p[r] = plan.far ? lo + i + r * n : lo + i * plan.r + r;
+        panels_run(j, plan, p, plan.r, t0);
+    }
+    for (int p = lo + n * plan.r; p < hi; p++)
+        panels_run(j, plan, &p, 1, t0);
+}
+
+/* Rows from row_lo to j->row_hi. */
+static inline void panels_matmul(const struct panels_job *j, int row_lo)
+{
+    enum { GROUP_BYTES = 192 << 10 }; /* of weights kept in L2 while the tiles of a long prompt pass over them */
+    const int lo = row_lo / j->panel_rows, hi = (j->row_hi + j->panel_rows - 1) / j->panel_rows;
+    int group = hi - lo;
+    if (j->n_tok > ACT_TILE) {
+        group = (int)(GROUP_BYTES / j->panel) / TILE_MAX_PANEL * TILE_MAX_PANEL;
+        group = group < TILE_MAX_PANEL ? TILE_MAX_PANEL : group;
+    }
+    for (int p = lo; p < hi; p += group)
+        for (int t0 = 0; t0 < j->n_tok; t0 += ACT_TILE)
+            panels_tile(j, p, hi - p < group ? hi : p + group, t0);
+}
+
+#endif

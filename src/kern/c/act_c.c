@@ -16,7 +16,8 @@ size_t act_bytes_c(enum act_kind kind, int n_cols, int n_tok)
 static float quantise(int8_t *q, const float *x, size_t n)
 {
     uint32_t amax_bits = 0;
-    for (size_t i = 0; i < n; i++) { /* integer order of the absolute bits: NaN is above infinity, so nothing is missed */
+    for (size_t i = 0; i < n;
+         i++) { /* integer order of the absolute bits: NaN is above infinity, so nothing is missed */
         const uint32_t u = float_bits(x[i]) & 0x7fffffffu;
         amax_bits = u > amax_bits ? u : amax_bits;
     }

@@ -17,11 +17,15 @@
 #include <immintrin.h>
 #endif
 
+/* WHY a long spin: who sleeps loses its core for a time slice, to programs of low priority too.
+ * WHY a short one: two of our threads on one core keep each other waiting for as long as they spin.
+ * So a spin that was in vain shortens the next ones, and success lengthens them again (SPEED.md). */
 enum {
-    SPIN_ROUNDS =
-        40000, /* 0.5-3 ms: who sleeps earlier loses its core for a time slice, to programs of low priority too */
+    SPIN_MIN = 2000,  /* about 0.1 ms: longer than a wait on a quiet machine */
+    SPIN_MAX = 40000, /* 0.5 to 3 ms */
     CACHE_LINE = 64,
 };
+static _Thread_local int spin_rounds = SPIN_MAX;
 
 struct signal { /* a word that changes, alone on its cache line */
     _Alignas(CACHE_LINE) _Atomic uint32_t word;
@@ -64,13 +68,16 @@ static void signal_change(struct signal *s)
         futex(&s->word, FUTEX_WAKE, INT32_MAX);
 }
 
-static void signal_wait(struct signal *s, uint32_t old, int spin)
+static void signal_wait(struct signal *s, uint32_t old, bool crowded)
 {
-    for (int i = 0; i < spin; i++) {
-        if (atomic_load_explicit(&s->word, memory_order_acquire) != old)
+    for (int i = 0; i < spin_rounds && !crowded; i++) {
+        if (atomic_load_explicit(&s->word, memory_order_acquire) != old) {
+            spin_rounds += spin_rounds < SPIN_MAX ? spin_rounds / 8 : 0;
             return;
+        }
         relax();
     }
+    spin_rounds = spin_rounds / 4 > SPIN_MIN ? spin_rounds / 4 : SPIN_MIN;
     atomic_fetch_add(&s->sleepers, 1);
     while (atomic_load(&s->word) == old)
         futex(&s->word, FUTEX_WAIT, old);
@@ -87,7 +94,7 @@ void pool_barrier(const struct pool_ctx *ctx)
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
         signal_change(&p->turn);
     } else {
-        signal_wait(&p->turn, turn, p->crowded ? 0 : SPIN_ROUNDS);
+        signal_wait(&p->turn, turn, p->crowded);
     }
 }
 
@@ -121,7 +128,7 @@ static void *worker(void *arg)
     struct pool *p = ctx->pool;
     float_mode_set();
     for (uint32_t seen = 0;; seen++) {
-        signal_wait(&p->epoch, seen, p->crowded ? 0 : SPIN_ROUNDS);
+        signal_wait(&p->epoch, seen, p->crowded);
         if (p->quit)
             return NULL;
         p->fn(ctx, p->arg);

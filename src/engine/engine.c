@@ -258,6 +258,7 @@ static double nll_of(const float *logits, int n, int32_t id)
         max = (double)logits[i] > max ? (double)logits[i] : max;
     for (int i = 0; i < n; i++)
         sum += exp((double)logits[i] - max);
+    /* cppcheck-suppress invalidFunctionArg ; a row has at least one logit, so sum >= 1 */
     return log(sum) + max - (double)logits[id];
 }
 

@@ -54,7 +54,7 @@ static int most_tokens(const struct tiles *l, enum ggml_type type, int R)
         return l->max_tok;
     if (l == &avx2)
         return R == 4 ? 2 : is_float ? 6 : 4;
-    return R == 4 ? (is_float ? 2 : 0) : is_float ? 8 : 4;
+    return R == 2 ? 8 : is_float ? 2 : 0;
 }
 
 /* Points the tile at tokens m0.. of a packed tile of mt tokens. */

@@ -4,16 +4,16 @@
 #include "kern/levels.h"
 #include "kern/x86/panels.h"
 
-/* By machine.
- *   Intel, measured on Sapphire Rapids (1 thread): up to 4 tokens two far streams read +6..9 % faster from DRAM than
- * one, four like two; from cache all alike. Floats want 8 chains (+10..40 % over one panel at 1 to 5 tokens, from
- * cache) Zen 4 and later AMD: one stream, as kernels.md A.3 found with another kernel; not measured with this one */
+/* Intel, and CPUs we have not met; measured on Sapphire Rapids, 1 thread: with up to 8 tokens two far streams read 5 to
+ * 13 % faster from DRAM than one (four read like two), and cost 0 to 20 % from cache. Floats want 8 chains: +10..40 %
+ * over one panel at 1 to 5 tokens, from cache. */
 static const plan_table plan_intel = {
-    [PLAN_Q4] = {[0 ... 3] = {1, 2, 1}, [4 ... 15] = {1, 1, 0}},
-    [PLAN_Q8] = {[0 ... 3] = {1, 2, 1}, [4 ... 15] = {1, 1, 0}},
-    [PLAN_K] = {[0 ... 3] = {1, 2, 1}, [4 ... 15] = {1, 1, 0}},
+    [PLAN_Q4] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
+    [PLAN_Q8] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
+    [PLAN_K] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
     [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
 };
+/* Zen 4 and later: one stream, as kernels.md A.3 found with another kernel; not measured with this one. */
 static const plan_table plan_amd = {
     [PLAN_Q4] = {[0 ... 15] = {1, 1, 0}},
     [PLAN_Q8] = {[0 ... 15] = {1, 1, 0}},

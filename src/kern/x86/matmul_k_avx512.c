@@ -48,7 +48,7 @@ TILE_INLINE void group_k(__m512i *isum, const __m512i *q, __m512i scale, const s
 
 /* One sub-block of one panel x all tokens. */
 TILE_INLINE void sub_block_k(__m512i *isum, const uint8_t *w, const struct act_q8k *a, const int b, const int MT,
-                             const int R, const enum ggml_type type)
+                             const enum ggml_type type)
 {
     const int chains = n_chain(type), n = 8 / chains; /* vectors of codes of one */
     EACH(c, chains) {
@@ -64,8 +64,8 @@ TILE_INLINE void sub_block_k(__m512i *isum, const uint8_t *w, const struct act_q
             scale = _mm512_cvtepi8_epi32(ZBYTES(w + 384 + 16 * c));
         else
             scale = _mm512_cvtepu8_epi32(ZBYTES(w + (type == GGML_Q4_K ? 256 : 320)));
-        UNROLL for (int m = 0; m < MT; m += ZGROUP(MT, R))
-            group_k(isum + m, q, scale, a + m, 32 * b + 16 * c, MT - m, ZGROUP(MT, R), type);
+        UNROLL for (int m = 0; m < MT; m += ZGROUP(MT, 1))
+            group_k(isum + m, q, scale, a + m, 32 * b + 16 * c, MT - m, ZGROUP(MT, 1), type);
     }
 }
 
@@ -103,24 +103,20 @@ TILE_INLINE void ztile_k(const struct tile_args *t, const int MT, const int R, c
             acc[r][m] = _mm512_setzero_ps();
     }
 
-    for (int i = 0; i < n_blk; i++, a += mt) {
-        __m512i isum[TILE_MAX_PANEL][ZTILE_MAX_TOK];
-        EACH(r, R)
-            EACH(m, MT)
-                isum[r][m] = _mm512_setzero_si512();
-        __asm__("" : "+m"(acc)); /* OPT: acc waits in memory, isum has the registers */
-        for (int b = 0; b < 8; b++)
-            EACH(r, R) {
-                tile_prefetch(w[r], sub);
-                sub_block_k(isum[r], w[r], a, b, MT, R, type);
-                w[r] += sub;
-            }
+    for (int i = 0; i < n_blk; i++, a += mt)
         EACH(r, R) {
-            tile_prefetch(w[r], has_min ? 192 : 32);
-            block_end(acc[r], isum[r], w[r], a, MT, has_min);
+            __m512i isum[ZTILE_MAX_TOK];
+            EACH(m, MT)
+                isum[m] = _mm512_setzero_si512();
+            __asm__("" : "+m"(acc)); /* OPT: acc waits in memory, isum has the registers */
+            for (int b = 0; b < 8; b++, w[r] += sub) {
+                tile_prefetch(w[r], ZTILE_PREFETCH, sub);
+                sub_block_k(isum, w[r], a, b, MT, type);
+            }
+            tile_prefetch(w[r], ZTILE_PREFETCH, has_min ? 192 : 32);
+            block_end(acc[r], isum, w[r], a, MT, has_min);
             w[r] += has_min ? 192 : 32;
         }
-    }
     EACH(r, R)
         EACH(m, MT)
             ztile_store(t, m, r, acc[r][m]);

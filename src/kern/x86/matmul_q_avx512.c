@@ -56,8 +56,10 @@ TILE_INLINE void ztile_q(const struct tile_args *t, const int MT, const int R, c
 
     for (int b = 0; b < n_blk; b++, a += mt)
         EACH(r, R) {
+            const struct act_q8 *x = a;
             __m512i q[8];
-            tile_prefetch(w[r], block);
+            ZFORGET(x);
+            tile_prefetch(w[r], ZTILE_PREFETCH, block);
             EACH(g, 8) {
                 q[g] = type == GGML_Q8_0 ? ZLOAD(w[r] + 64 * g) : znibbles(w[r], g);
                 if (five)
@@ -65,7 +67,7 @@ TILE_INLINE void ztile_q(const struct tile_args *t, const int MT, const int R, c
             }
             const __m512 d = ZHALVES(w[r] + scales_at), min = has_min ? ZHALVES(w[r] + scales_at + 32) : d;
             UNROLL for (int m = 0; m < MT; m += ZGROUP(MT, R))
-                group_q(acc[r] + m, q, d, min, a + m, MT - m, ZGROUP(MT, R), type);
+                group_q(acc[r] + m, q, d, min, x + m, MT - m, ZGROUP(MT, R), type);
             w[r] += block;
         }
     EACH(r, R)

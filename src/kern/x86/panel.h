@@ -67,7 +67,7 @@ typedef tile_fn const tile_table[TILE_MAX_TOK][3];
 extern tile_table tiles_q4_0, tiles_q4_1, tiles_q5_0, tiles_q5_1, tiles_q8_0, tiles_q4_k, tiles_q5_k, tiles_q6_k,
     tiles_f32, tiles_f16, tiles_bf16;
 
-/* The same for avx512vnni: up to 16 tokens x 1 panel, 4 x 2; floats also 8 x 2 and 2 x 4; else NULL. */
+/* The same for avx512vnni: up to 16 tokens x 1 panel, 8 x 2; floats also 2 x 4; else NULL. */
 typedef tile_fn const ztile_table[ZTILE_MAX_TOK][3];
 extern ztile_table ztiles_q4_0, ztiles_q4_1, ztiles_q5_0, ztiles_q5_1, ztiles_q8_0, ztiles_q4_k, ztiles_q5_k,
     ztiles_q6_k, ztiles_f32, ztiles_f16, ztiles_bf16;

@@ -37,10 +37,11 @@ TILE_INLINE __m256i tile_bits(__m256i h, const int at, __m256i mask)
     return _mm256_and_si256(at < 4 ? _mm256_slli_epi16(h, 4 - at) : at == 4 ? h : _mm256_srli_epi16(h, at - 4), mask);
 }
 
-TILE_INLINE void tile_prefetch(const uint8_t *w, int bytes)
+/* The `bytes` that are read `ahead` bytes from now. */
+TILE_INLINE void tile_prefetch(const uint8_t *w, const int ahead, int bytes)
 {
     for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)w + TILE_PREFETCH + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)w + ahead + i, _MM_HINT_T0);
 }
 
 TILE_INLINE void tile_store(const struct tile_args *t, int m, int r, __m256 v)

@@ -70,29 +70,21 @@ static int print_score(const struct score *s, bool json)
     return cli_close_stdout();
 }
 
-/* Reads and tokenises the text; *ids has one free place in front. A token's name is that token, as in the oracle:
+/* Reads and tokenises the text; one place in front of the ids is free. A token's name is that token, as in the oracle:
  * wikitext writes "<unk>", and spelt out it would be several tokens that are easily foretold. */
-static int read_ids(const struct opts *o, const struct otr_model *m, int32_t **ids, size_t *n, struct otr_err *err)
+static int read_ids(const struct opts *o, const struct otr_model *m, struct ids *ids, struct otr_err *err)
 {
     struct text t = {0};
     int rc = cli_read_file(&t, o->file, err);
     if (rc == OTR_OK)
         rc = cli_check_utf8(t.bytes, t.n, o->file, err);
-    int64_t got = rc < 0 ? rc : otr_tokenize(m, t.bytes, t.n, OTR_TOK_PARSE_SPECIAL, NULL, 0, err);
-    int32_t *v = got < 0 ? NULL : malloc(((size_t)got + 1) * sizeof *v);
-    if (got >= 0 && !v)
-        got = OTR_FAIL(err, NOMEM, "no memory for %lld tokens", (long long)got);
-    else if (got >= 0)
-        got = otr_tokenize(m, t.bytes, t.n, OTR_TOK_PARSE_SPECIAL, v + 1, (size_t)got, err);
+    if (rc == OTR_OK && ids_push(ids, 0) < 0)
+        rc = OTR_FAIL(err, NOMEM, "no memory for the text's tokens");
+    if (rc == OTR_OK)
+        rc = tokenizer_encode(m->tok, t.bytes, t.n, TOK_PARSE_SPECIAL, NULL, ids, err);
     free(t.bytes);
-    cli_note_dropped(otr_n_dropped(m) / 2); /* counted, then encoded */
-    if (got < 0) {
-        free(v);
-        return (int)got;
-    }
-    *ids = v;
-    *n = (size_t)got;
-    return OTR_OK;
+    cli_note_dropped(otr_n_dropped(m));
+    return rc;
 }
 
 static int perplexity(const struct opts *o)
@@ -101,7 +93,7 @@ static int perplexity(const struct opts *o)
     struct otr_engine *e = NULL;
     struct score s = {0};
     struct otr_err err;
-    int32_t *ids = NULL;
+    struct ids ids = {0};
     size_t n = 0;
     const struct otr_engine_opts eo = {.n_threads = o->engine.n_threads,
                                        .n_ctx = o->window + 1,
@@ -110,15 +102,16 @@ static int perplexity(const struct opts *o)
                                        .kv_type = o->engine.kv_type};
     int rc = otr_model_open(&m, o->engine.model, &(struct otr_model_opts){o->engine.n_threads, cli_env.kern}, &err);
     if (rc == OTR_OK)
-        rc = read_ids(o, m, &ids, &n, &err);
+        rc = read_ids(o, m, &ids, &err);
+    n = rc == OTR_OK ? ids.n - 1 : 0;
     if (rc == OTR_OK)
         rc = otr_engine_create(&e, m, &eo, &err);
     if (rc == OTR_OK && o->max_tokens > 0 && (size_t)o->max_tokens < n)
         n = (size_t)o->max_tokens;
     if (rc == OTR_OK)
-        rc = score_windows(e, ids, n, (size_t)o->window, tokenizer_add_bos(m->tok), &s, &err);
+        rc = score_windows(e, ids.v, n, (size_t)o->window, tokenizer_add_bos(m->tok), &s, &err);
     const int status = rc < 0 ? cli_fail(&err) : print_score(&s, o->json);
-    free(ids);
+    ids_free(&ids);
     otr_engine_destroy(e);
     otr_model_close(m);
     return status;

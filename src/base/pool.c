@@ -8,7 +8,6 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -77,7 +76,8 @@ static void signal_wait(struct signal *s, uint32_t old, bool crowded)
         }
         relax();
     }
-    spin_rounds = spin_rounds / 4 > SPIN_MIN ? spin_rounds / 4 : SPIN_MIN;
+    if (!crowded) /* where nothing was spun, nothing was learnt */
+        spin_rounds = spin_rounds / 4 > SPIN_MIN ? spin_rounds / 4 : SPIN_MIN;
     atomic_fetch_add(&s->sleepers, 1);
     while (atomic_load(&s->word) == old)
         futex(&s->word, FUTEX_WAIT, old);
@@ -152,13 +152,13 @@ void pool_run(struct pool *p, pool_fn fn, void *arg)
 
 int pool_create(struct pool **out, int n_threads, struct otr_err *err)
 {
-    const int n = n_threads > 0 ? n_threads : pool_default_threads();
+    const int n_core = pool_default_threads(), n = n_threads > 0 ? n_threads : n_core;
     if (n > POOL_MAX_THREADS)
         return OTR_FAIL(err, ARG, "%d threads (at most %d)", n, POOL_MAX_THREADS);
     struct pool *p = aligned_alloc(CACHE_LINE, sizeof *p);
     if (!p)
         return OTR_FAIL(err, NOMEM, "no memory for the thread pool");
-    *p = (struct pool){.n_threads = n, .crowded = n > pool_default_threads()};
+    *p = (struct pool){.n_threads = n, .crowded = n > n_core};
     p->ctx = calloc((size_t)n, sizeof *p->ctx);
     p->thread = calloc((size_t)n, sizeof *p->thread);
     int rc = p->ctx && p->thread ? OTR_OK : OTR_FAIL(err, NOMEM, "no memory for %d threads", n);

@@ -94,8 +94,8 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
     const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
     const void *kb[MAX_CHUNK_BLK], *vb[MAX_CHUNK_BLK];
     int a = -1, n_q = 0, end = 0;
-    for (int t = 0; t < tl->n_row;
-         t++) { /* rows of a tile stand at consecutive positions: the ones that see c are too */
+    /* rows of a tile stand at consecutive positions, so those that see c are neighbours */
+    for (int t = 0; t < tl->n_row; t++) {
         const int pos = f->row[tl->row0 + t].pos, w = window_lo(f->hp, layer, pos);
         const int lo = w > c_lo ? w - c_lo : 0, hi = pos + 1 - c_lo < ATTN_CHUNK ? pos + 1 - c_lo : ATTN_CHUNK;
         if (lo >= hi)

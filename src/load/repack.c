@@ -5,7 +5,7 @@
 #include "load/repack.h"
 
 enum {
-    PIECE_BYTES = 1 << 20,
+    PIECE_BYTES = 4 << 20,
     AHEAD_BYTES = 8 << 20, /* asked for and not yet packed, by each thread */
 };
 

@@ -11,7 +11,9 @@
 #include "load/dequant.h"
 #include "load/repack.h"
 
-/* What the loader is doing: the same walk over the model first counts, then takes. */
+/* What the loader is doing: the same walk over the model counts, then takes the matrices, then the vectors.
+ * WHY vectors last: they lie all over the file, and reading them first would wait for a cold file, page by page. */
+enum stage { COUNT, TAKE_MATRICES, TAKE_VECTORS };
 struct walk {
     struct weights *w;
     struct arena mats, vecs;   /* base NULL: counting */
@@ -19,7 +21,7 @@ struct walk {
     struct repack_item *items; /* [n_items] taken, to be packed */
     size_t n_items;
     struct otr_err *err;
-    bool take;
+    enum stage stage;
 };
 
 static int wrong_shape(const struct walk *k, const struct gguf_tensor *t, const char *name, int64_t n_in, int64_t n_out)
@@ -57,8 +59,10 @@ static int take_vector(struct walk *k, const char *name, int64_t n, bool require
         return wrong_shape(k, t, name, n, 1);
     if ((rc = check_type(k, t, name)) < 0)
         return rc;
+    if (k->stage == TAKE_MATRICES)
+        return OTR_OK;
     float *v = arena_take(&k->vecs, (size_t)n * sizeof *v);
-    if (!k->take) {
+    if (k->stage == COUNT) {
         k->w->n_params += (uint64_t)n;
         k->w->tensor_bytes += t->bytes;
         return OTR_OK;
@@ -81,9 +85,11 @@ static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, in
         return wrong_shape(k, t, name, n_in, n_out);
     if ((rc = check_type(k, t, name)) < 0)
         return rc;
+    if (k->stage == TAKE_VECTORS)
+        return OTR_OK;
     const size_t bytes = kern->pack_bytes(t->type, n_out, n_in);
     void *dst = arena_take(&k->mats, bytes);
-    if (!k->take) {
+    if (k->stage == COUNT) {
         const size_t unit = kern->pack_bytes(t->type, KERN_ROW_UNIT, n_in);
         k->unit_bytes = unit > k->unit_bytes ? unit : k->unit_bytes;
         k->w->n_params += (uint64_t)n_out * (uint64_t)n_in;
@@ -104,7 +110,7 @@ static int take_layer(struct walk *k, int i)
 {
     struct layer_weights counting = {0};
     const struct hparams *hp = &k->w->hp;
-    struct layer_weights *L = k->take ? &k->w->layer[i] : &counting;
+    struct layer_weights *L = k->stage != COUNT ? &k->w->layer[i] : &counting;
     const int d = hp->n_embd, d_q = hp->n_head * hp->d_head, d_kv = hp->n_head_kv * hp->d_head;
     const int u_q = repack_units(d_q), u_kv = repack_units(d_kv), u = repack_units(d), u_ff = repack_units(hp->n_ff);
     const struct {
@@ -170,7 +176,7 @@ static int take_all(struct walk *k)
         return missing(k, "token_embd.weight");
     if (w->embd->n_dims != 2 || w->embd->ne[0] != hp->n_embd || w->embd->ne[1] != hp->n_vocab)
         return wrong_shape(k, w->embd, "token_embd.weight", hp->n_embd, hp->n_vocab);
-    if (!k->take) {
+    if (k->stage == COUNT) {
         w->n_params += (uint64_t)hp->n_embd * (uint64_t)hp->n_vocab;
         w->tensor_bytes += w->embd->bytes;
     }
@@ -209,7 +215,6 @@ static int make_room(struct walk *k, bool no_repack)
         return OTR_FAIL(k->err, NOMEM, "no memory for the norms");
     k->mats = (struct arena){w->packed, 0, w->packed_bytes};
     k->vecs = (struct arena){(char *)w->vectors, 0, vec_bytes};
-    k->take = true;
     return OTR_OK;
 }
 
@@ -230,10 +235,15 @@ int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp,
         rc = take_all(&walk);
     if (rc == OTR_OK)
         rc = make_room(&walk, no_repack);
-    if (rc == OTR_OK)
+    if (rc == OTR_OK) {
+        walk.stage = TAKE_MATRICES;
         rc = take_all(&walk);
-    if (rc == OTR_OK)
+    }
+    if (rc == OTR_OK) {
         repack_run(g, &w->kern, pool, walk.items, walk.n_items);
+        walk.stage = TAKE_VECTORS;
+        rc = take_all(&walk);
+    }
     free(walk.items);
     if (rc < 0) {
         weights_close(w);

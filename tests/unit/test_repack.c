@@ -53,7 +53,8 @@ static void check_weights(const struct weights *w)
     check_matrix(w, &w->head, gguf_tensor(w->g, "output.weight") ? "output.weight" : "token_embd.weight");
 }
 
-static void check_model(const char *path, const char *level, int max_threads)
+/* By min..max threads, and, first, without repacking. */
+static void check_model(const char *path, const char *level, int min_threads, int max_threads)
 {
     struct otr_err err = {0};
     struct kernels k;
@@ -65,7 +66,7 @@ static void check_model(const char *path, const char *level, int max_threads)
     }
     assert_int_equal(gguf_open(&g, path, &err), OTR_OK);
     assert_int_equal(hparams_read(&hp, g, &err), OTR_OK);
-    for (int i = 0; i <= max_threads; i++) { /* 0: without repacking */
+    for (int i = 0; i <= max_threads; i = i > 0 ? i + 1 : min_threads) { /* 0: without repacking */
         struct pool *pool;
         struct weights *w;
         assert_int_equal(pool_create(&pool, i > 0 ? i : 1, &err), OTR_OK);
@@ -85,7 +86,7 @@ static void test_tiny(void **state)
     (void)state;
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++)
         for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-            check_model(models[i], levels[l], 4);
+            check_model(models[i], levels[l], 1, 4);
 }
 
 static void test_real(void **state)
@@ -95,7 +96,7 @@ static void test_real(void **state)
     char path[512];
     for (size_t i = 0; i < 2; i++)
         if (eq_model_path(path, sizeof path, files[i]))
-            check_model(path, NULL, 3);
+            check_model(path, NULL, 3, 3);
 }
 
 int main(void)

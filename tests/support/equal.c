@@ -346,15 +346,14 @@ int eq_draw(struct eq_rig *r, struct otr_err *err)
 
 /* ---- levels ---- */
 
-int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ,
+int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model_opts *mo, long *n_row, long *n_differ,
                      struct otr_err *err)
 {
-    const struct otr_model_opts mo = {.kern = kern};
     const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = EQ_MAX_TOK, .n_batch = EQ_MAX_TOK};
     struct otr_model *m = NULL;
     struct otr_engine *e = NULL;
     const long before_row = r->n_row, before_differ = r->n_differ;
-    int rc = otr_model_open(&m, model, &mo, err);
+    int rc = otr_model_open(&m, model, mo, err);
     if (rc == OTR_OK)
         rc = otr_engine_create(&e, m, &eo, err);
     for (int t = 0; t < r->n_text && rc == OTR_OK; t++) {
@@ -374,7 +373,7 @@ int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long
             const int k = x->n - i < FWD_MAX_LOGITS ? x->n - i : FWD_MAX_LOGITS;
             rc = fwd_head(e->fwd, e->path + i, k, err);
             for (int j = i; j < i + k && rc == OTR_OK; j++)
-                compare(r, fwd_logits(e->fwd, j), reference(r, t, j), kern, t, j);
+                compare(r, fwd_logits(e->fwd, j), reference(r, t, j), mo->no_repack ? "not repacked" : mo->kern, t, j);
         }
         kv_drop(seq);
     }

@@ -252,7 +252,7 @@ int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct 
         return sampler_pick(s->e->sampler, logits, &h, 0, err);
     const int best = fwd_argmax(s->e->fwd, s->e->last_row);
     return best >= 0 ? best
-                     : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens", s->n);
+                     : sampler_pick(s->e->sampler, logits, &h, 0, err); /* which says what is wrong with the row */
 }
 
 /* -log softmax(logits)[id]; NaN where the logits hold one. */

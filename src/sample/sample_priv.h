@@ -89,11 +89,11 @@ static inline float keep_finite(float before, float after)
 /* select.c: the first k (0: all) candidates of x [n_vocab] with logit >= floor, which is at least -FLT_MAX. Sorted
  * where asked for, in any order otherwise. top: the largest logit. */
 struct span select_top(struct sampler *s, const float *x, int k, float floor, float top, bool sorted);
-/* A floor for a look at the best tokens alone: each round's is lower, to `floor` at last. WHY rounds: far fewer to sort
- */
+/* A floor for a look at the best tokens alone: each round's is lower, to `floor` at last. WHY small steps: a look costs
+ * little, and sorting what is not needed much. */
 static inline float nearer_floor(float top, int round, float floor)
 {
-    const float near = top - (round < 8 ? (float)(4 << round) : INFINITY);
+    const float near = round < 20 ? top - (float)(3 + 2 * round) : floor;
     return near > floor ? near : floor;
 }
 

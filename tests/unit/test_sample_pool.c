@@ -18,7 +18,7 @@
 #include "sample/sample.h"
 #include "sample/sample_math.h"
 
-enum { MAX_VOCAB = 20011, MAX_THREADS = 4, N_ROW = 90 };
+enum { MAX_VOCAB = 66011, MAX_THREADS = 4, N_ROW = 36 };
 static const uint64_t SEED = 20261125;
 
 static uint64_t rng_at;
@@ -181,7 +181,7 @@ static bool agrees(struct sampler *s, const struct otr_sampling *sp, const float
 /* Disagreements with the truth over random rows. */
 static long check_rows(const struct kernels *level, int n_levels, int n_threads)
 {
-    static const int sizes[] = {5, 1000, 8191, 8192, 8205, MAX_VOCAB};
+    static const int sizes[] = {5, 1000, 65535, 65536, 8205, MAX_VOCAB};
     static float x[MAX_VOCAB];
     static int32_t id[MAX_VOCAB];
     long bad = 0;
@@ -275,7 +275,7 @@ static void test_edits(void **state)
             edited[past[i]] = x[past[i]] - 2;
         }
         for (int i = 0; i < 40; i++) {
-            bias[i] = (struct otr_logit_bias){i * 500 + (int32_t)rnd(500), rnd(3) ? -HUGE_VALF : 6};
+            bias[i] = (struct otr_logit_bias){i * 1650 + (int32_t)rnd(1650), rnd(3) ? -HUGE_VALF : 6};
             edited[bias[i].token] += bias[i].bias;
         }
         const struct history h = {.base = past, .n_base = 200};

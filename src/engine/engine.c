@@ -231,7 +231,12 @@ int otr_seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, struct ot
 
 static int use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err)
 {
-    return e->sampler ? sampler_set(e->sampler, sp, err) : sampler_open(&e->sampler, sp, e->m->info.n_vocab, err);
+    if (e->sampler)
+        return sampler_set(e->sampler, sp, err);
+    const int rc = sampler_open(&e->sampler, sp, e->m->info.n_vocab, err);
+    if (rc == OTR_OK)
+        sampler_use(e->sampler, &e->m->w->kern, e->pool);
+    return rc;
 }
 
 int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct otr_err *err)
@@ -247,7 +252,7 @@ int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct 
         return sampler_pick(s->e->sampler, logits, &h, 0, err);
     const int best = fwd_argmax(s->e->fwd, s->e->last_row);
     return best >= 0 ? best
-                     : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens", s->n);
+                     : sampler_pick(s->e->sampler, logits, &h, 0, err); /* which says what is wrong with the row */
 }
 
 /* -log softmax(logits)[id]; NaN where the logits hold one. */

@@ -2,6 +2,7 @@
 #include "forward/fwd_priv.h"
 
 #include <assert.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -304,7 +305,8 @@ static void run_pass(struct pass *p)
     pool_run(p->f->pool, pass_thread, p);
 }
 
-/* Argmax of the kept rows from the threads' slices: largest value, then lowest id; a NaN anywhere gives -1. */
+/* Argmax of the kept rows from the threads' slices: largest value, then lowest id; a NaN anywhere gives -1, a row of
+ * -inf alone -2. */
 static void merge_argmax(struct fwd *f, const int *rows, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -315,7 +317,7 @@ static void merge_argmax(struct fwd *f, const int *rows, int n)
             if (a == -1 || (a >= 0 && (best < 0 || o[a] > o[best])))
                 best = a;
         }
-        f->arg[i] = best;
+        f->arg[i] = best >= 0 && o[best] < -FLT_MAX ? -2 : best;
         f->logit_row[rows[i]] = i;
     }
 }

@@ -80,8 +80,8 @@ void fwd_embed(struct fwd *f);
 void fwd_layers(struct fwd *f, int l0, int l1);                           /* layers [l0, l1) on the hidden states */
 int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err); /* n <= FWD_MAX_LOGITS */
 
-const float *fwd_logits(const struct fwd *f, int row);       /* [n_vocab], NULL where not kept */
-int fwd_argmax(const struct fwd *f, int row);                /* lowest id of the largest logit; -1: a NaN */
+const float *fwd_logits(const struct fwd *f, int row); /* [n_vocab], NULL where not kept */
+int fwd_argmax(const struct fwd *f, int row);          /* lowest id of the largest logit; -1: a NaN; -2: all are -inf */
 const float *fwd_tap(const struct fwd *f, int tap, int row); /* [n_embd], NULL where not kept */
 float *fwd_hidden(struct fwd *f, int row);                   /* [n_embd] the residual stream, writable */
 struct fwd_counts fwd_get_counts(const struct fwd *f);

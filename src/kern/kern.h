@@ -74,6 +74,13 @@ struct attn_chunk {
     size_t ld_acc;
 };
 
+/* One draw, for may_win. */
+struct noise_scan {
+    uint64_t seed;
+    uint32_t ctr[3]; /* see kern/noise.h */
+    float temp, floor, cut;
+};
+
 struct kernels {
     const char *level; /* "c", "avx2", ... */
     int panel_rows;    /* rows of one panel; 1: GGUF rows as they lie */
@@ -104,6 +111,12 @@ struct kernels {
     /* cs: [n_rot/2] pairs {cos, sin} of this position; rotates the first n_rot of d_head values of n_head heads. */
     void (*rope)(float *x, const float *cs, int n_head, int d_head, int n_rot, enum rope_kind kind);
     int (*argmax)(const float *x, int n); /* lowest index of the largest; -1 when a value is NaN */
+
+    /* -- sampling; indices are written in ascending order, their number is returned */
+    int (*at_least)(int32_t *at, const float *x, int n, float floor); /* x[i] >= floor */
+    /* i of [lo, hi) with x[i] >= floor and x[i] + temp * gumbel_bound(word of i) >= cut, by one fma (kern/noise.h).
+     * lo: a multiple of 4. */
+    int (*may_win)(int32_t *id, const float *x, int lo, int hi, const struct noise_scan *s);
 
     /* -- attention */
     /* Writes one position's K or V of one KV head: k into lane pos % 8 of a block [d_head][8], v into row pos % 8 of

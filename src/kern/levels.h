@@ -9,11 +9,15 @@
 void matmul_init_c(struct kernels *k);
 /* The rest of the table: rows of floats, attention. */
 void ops_init_c(struct kernels *k);
+/* Sampling: at_least, may_win. */
+void sample_init_c(struct kernels *k);
 
 #if defined(__x86_64__)
 void matmul_init_avx2(struct kernels *k);
 void ops_init_avx2(struct kernels *k);
+void sample_init_avx2(struct kernels *k);
 void matmul_init_avx512(struct kernels *k); /* on top of avx2: it shares the activations */
+void sample_init_avx512(struct kernels *k);
 #endif
 
 #endif

@@ -76,18 +76,47 @@ bool chain_sums(const struct otr_sampling *sp)
     return sp->typical_p < 1 || sp->top_p < 1;
 }
 
+/* Top-p, then min-p, over all candidates >= floor, without sorting them all: both keep a beginning of the list, so
+ * the shorter one is the result. Where top-p ends depends on a sum over all, whose order is fixed; but the weight of
+ * the row tells it within a small error, and where that does not tell the end for certain, the answer is false.
+ * WHY the bits are those of keep_top_p: `held` is its sum, term by term, and its `need` lies between less and more. */
+static bool top_p_near(struct sampler *s, const float *x, float top, float floor, struct span *kept)
+{
+    const double need = (double)s->sp.top_p * row_weight(s, x, top);
+    const double less = need * (1 - 2 * ROW_WEIGHT_ERR), more = need * (1 + 2 * ROW_WEIGHT_ERR);
+    const float min_p = min_p_floor(s, top), least = min_p > floor ? min_p : floor;
+    double held = 0.0;
+    for (int round = 0;; round++) {
+        const float from = nearer_floor(top, round, least);
+        int n = 0;
+        *kept = select_top(s, x, 0, from, top, true);
+        for (held = 0.0; n < kept->n && held < less;)
+            held += sample_exp(log_weight(*kept, n++));
+        if (held >= less) {
+            kept->n = n;
+            return held >= more;
+        }
+        if (from <= least) /* top-p's end is further off than min-p's; or only the exact sum tells */
+            return min_p > floor;
+    }
+}
+
 struct span chain_run(struct sampler *s, const float *x, struct cand top, bool sorted)
 {
     const struct otr_sampling *sp = &s->sp;
     if (!chain_sums(sp)) /* the largest logit is in, so min-p's floor is known before top-k, and commutes with it */
-        return select_top(s, x, sp->top_k, min_p_floor(s, top.logit), sorted);
-    struct span kept = select_top(s, x, sp->top_k, fmaxf(top.logit - FAR, -FLT_MAX), true);
+        return select_top(s, x, sp->top_k, min_p_floor(s, top.logit), top.logit, sorted);
+    const float floor = fmaxf(top.logit - FAR, -FLT_MAX);
+    struct span kept;
+    if (sp->top_k == 0 && sp->typical_p >= 1 && top_p_near(s, x, top.logit, floor, &kept))
+        return kept;
+    kept = select_top(s, x, sp->top_k, floor, top.logit, true);
     if (sp->typical_p < 1)
         kept = keep_typical(kept, (double)sp->typical_p);
     if (sp->top_p < 1)
         kept = keep_top_p(kept, (double)sp->top_p);
-    const float floor = min_p_floor(s, kept.c[0].logit);
-    while (kept.c[kept.n - 1].logit < floor)
+    const float least = min_p_floor(s, kept.c[0].logit);
+    while (kept.c[kept.n - 1].logit < least)
         kept.n--;
     return kept;
 }

@@ -1,14 +1,15 @@
 /* Owns the noise and the draw: argmax of logit + G(key, id), lowest id on ties. In: logits, a key. Out: an id.
  * That argmax has the law softmax(logits); noise that depends on (seed, choice, tokens before, id) alone makes it the
  * same token whatever else is computed beside it.
- * WHY most candidates cost next to nothing: G is at most GUMBEL_MAX, and bounded by a word's leading zeros, so what
- * cannot win any more is passed over before the noise, or before the logarithms. The bounds have slack for rounding.
- * SRC: verification-law.md 1. Read next: emit/emit.h. */
+ * WHY most candidates cost next to nothing: G is at most GUMBEL_MAX, and at most gumbel_bound of its word. What cannot
+ * win any more is passed over before the word, or before the logarithms; only what passes counts, by its exact value.
+ * SRC: verification-law.md 1. Read next: kern/noise.h, emit/emit.h. */
 #include "sample/sample_priv.h"
 
 #include <assert.h>
 #include <math.h>
 
+#include "kern/noise.h"
 #include "sample/sample_math.h"
 
 /* Above 33 ln 2 = 22.8739, G of the word 0. */
@@ -21,25 +22,17 @@ double gumbel_of_word(uint32_t x)
     return -sample_log(e);
 }
 
-/* At least G: E >= w, and w >= 2^-(1 + leading zeros). */
-static double gumbel_bound(uint32_t x)
+/* The word of one id; ctr as in kern/noise.h. */
+static uint32_t word_of(uint64_t seed, const uint32_t *ctr, int32_t id)
 {
-    return 0.6932 * (1 + (x ? __builtin_clz(x) : 32));
-}
-
-/* The words of the ids 4 * quad .. 4 * quad + 3. The three top bits of the first counter word are 0: draws for other
- * purposes set them. */
-static struct philox noise_words(const struct noise_key *key, uint32_t quad)
-{
-    return philox4x32(key->seed,
-                      (struct philox){{quad, key->choice, (uint32_t)key->n_before, (uint32_t)(key->n_before >> 32)}});
+    return noise_words(seed, ctr, (uint32_t)id / 4).v[id % 4];
 }
 
 double gumbel_noise(uint64_t seed, uint32_t choice, uint64_t n_before, int32_t id)
 {
-    const struct noise_key key = {.seed = seed, .n_before = n_before, .choice = choice};
+    const uint32_t ctr[3] = {choice, (uint32_t)n_before, (uint32_t)(n_before >> 32)};
     assert(id >= 0);
-    return gumbel_of_word(noise_words(&key, (uint32_t)id / 4).v[id % 4]);
+    return gumbel_of_word(word_of(seed, ctr, id));
 }
 
 struct best {
@@ -49,7 +42,7 @@ struct best {
 
 static void consider(struct best *b, float logit, uint32_t word, int32_t id)
 {
-    if ((double)logit + gumbel_bound(word) < b->value)
+    if ((double)logit + (double)gumbel_bound(word) < b->value)
         return;
     const double value = (double)logit + gumbel_of_word(word);
     if (value > b->value || (value == b->value && id < b->id))
@@ -58,36 +51,71 @@ static void consider(struct best *b, float logit, uint32_t word, int32_t id)
 
 int32_t draw_list(const struct noise_key *key, const int32_t *id, const float *logit, int n)
 {
+    const uint32_t ctr[3] = {key->choice, (uint32_t)key->n_before, (uint32_t)(key->n_before >> 32)};
     struct best b = {-HUGE_VAL, INT32_MAX};
     for (int i = 0; i < n; i++)
         if ((double)logit[i] + GUMBEL_MAX >= b.value)
-            consider(&b, logit[i], noise_words(key, (uint32_t)id[i] / 4).v[id[i] % 4], id[i]);
+            consider(&b, logit[i], word_of(key->seed, ctr, id[i]), id[i]);
     return b.id;
 }
 
-/* Logits below this lose to `best` whatever their noise. */
-static float losing_below(double best, float temp)
+/* ---- a whole row, in the pool ---- */
+
+enum {
+    SCAN_FIRST = 64,
+    SCAN_MAX = 2048
+}; /* WHY growing: the first ids are looked at with a `best` that is still low */
+
+struct row_draw {
+    const struct sampler *s;
+    const float *x;
+    float floor;
+    struct cand top;
+    struct noise_scan scan; /* seed, ctr, temp */
+    struct best best[POOL_MAX_THREADS];
+};
+
+/* Sets the limits under which nothing can win against `best`.
+ * Whoever wins or ties has v + G >= best, v = x / temp as rounded. The row's first candidate was considered first, so
+ * v <= best + 3.2 (G > -3.2), and v >= best - GUMBEL_MAX: |v| <= |best| + 23, and v differs from x / temp by at most
+ * 2^-23 |v| + 2^-150. So x + temp * G >= temp * best - slack, and the more so with gumbel_bound in place of G; both
+ * sides are rounded to floats once, which keeps the order. With G <= GUMBEL_MAX the same gives a floor on x alone. */
+static void set_limits(struct noise_scan *scan, double best, float floor)
 {
-    const double x = (best - GUMBEL_MAX) * (double)temp;
-    return (float)fmax(x - 1e-6 * fabs(x), (double)-FLT_MAX);
+    const double temp = (double)scan->temp, slack = 0x1p-20 * (fabs(best) + 64) * temp;
+    scan->cut = (float)(best * temp - slack);
+    scan->floor = (float)fmax((double)floor, (best - GUMBEL_MAX) * temp - slack);
 }
 
-int32_t draw_row(const struct noise_key *key, const float *x, int n, float temp, float floor, struct cand top)
+static void draw_piece(const struct pool_ctx *ctx, void *arg)
 {
+    struct row_draw *d = arg;
+    struct noise_scan scan = d->scan;
     struct best b = {-HUGE_VAL, INT32_MAX};
-    consider(&b, top.logit / temp, noise_words(key, (uint32_t)top.id / 4).v[top.id % 4], top.id);
-    for (int lo = 0; lo < n; lo += 4) {
-        const int hi = n - lo < 4 ? n : lo + 4;
-        const float limit = fmaxf(floor, losing_below(b.value, temp));
-        bool any = false;
-        for (int i = lo; i < hi; i++)
-            any |= x[i] >= limit;
-        if (!any)
-            continue;
-        const struct philox words = noise_words(key, (uint32_t)lo / 4);
-        for (int i = lo; i < hi; i++)
-            if (x[i] >= limit)
-                consider(&b, x[i] / temp, words.v[i - lo], i);
+    int32_t id[SCAN_MAX];
+    int lo, hi, size = SCAN_FIRST;
+    row_piece(ctx, d->s, &lo, &hi);
+    consider(&b, d->top.logit / scan.temp, word_of(scan.seed, scan.ctr, d->top.id), d->top.id);
+    for (int at = lo; at < hi; at += size, size = 2 * size < SCAN_MAX ? 2 * size : SCAN_MAX) {
+        set_limits(&scan, b.value, d->floor);
+        const int n = d->s->k.may_win(id, d->x, at, hi - at < size ? hi : at + size, &scan);
+        for (int i = 0; i < n; i++)
+            consider(&b, d->x[id[i]] / scan.temp, word_of(scan.seed, scan.ctr, id[i]), id[i]);
     }
+    d->best[ctx->tid] = b;
+}
+
+int32_t draw_row(const struct sampler *s, const struct noise_key *key, const float *x, float floor, struct cand top)
+{
+    struct row_draw d = {.s = s, .x = x, .floor = floor, .top = top};
+    d.scan = (struct noise_scan){.seed = key->seed, .temp = s->sp.temp};
+    d.scan.ctr[0] = key->choice;
+    d.scan.ctr[1] = (uint32_t)key->n_before;
+    d.scan.ctr[2] = (uint32_t)(key->n_before >> 32);
+    const int n = row_share(s, draw_piece, &d);
+    struct best b = d.best[0];
+    for (int t = 1; t < n; t++)
+        if (d.best[t].value > b.value || (d.best[t].value == b.value && d.best[t].id < b.id))
+            b = d.best[t];
     return b.id;
 }

@@ -1,5 +1,6 @@
 /* Owns the sampler: its memory, the order of the chain, and the two ways to use it (a distribution, or just a token).
- * In: logits and history. Out: struct dist, or an id. See sample.h; read next: penalties.c, chain.c, gumbel.c. */
+ * In: logits and history. Out: struct dist, or an id. See sample.h; read next: row.c, penalties.c, chain.c, gumbel.c.
+ */
 #include "sample/sample_priv.h"
 
 #include <math.h>
@@ -31,6 +32,7 @@ int sampler_open(struct sampler **out, const struct otr_sampling *sp, int n_voca
     if (!s)
         return OTR_FAIL(err, NOMEM, "no memory for the sampler");
     s->n_vocab = n_vocab;
+    kernels_init(&s->k, "c"); /* always there */
     struct arena count = {.cap = SIZE_MAX};
     carve(s, &count);
     s->block = calloc(1, count.used); /* WHY calloc: marks start at 0, and pages cost nothing until they are used */
@@ -83,6 +85,12 @@ int sampler_set(struct sampler *s, const struct otr_sampling *sp, struct otr_err
     return OTR_OK;
 }
 
+void sampler_use(struct sampler *s, const struct kernels *k, struct pool *pool)
+{
+    s->k = *k;
+    s->pool = pool;
+}
+
 void sampler_close(struct sampler *s)
 {
     if (!s)
@@ -105,41 +113,36 @@ bool sampler_is_plain_greedy(const struct sampler *s)
 
 /* ---- the chain ---- */
 
-/* The first candidate of a row (id -1: all are -inf). A NaN is an error, wherever it stands. */
-static int find_top(const struct sampler *s, const float *x, const struct history *h, struct cand *top,
-                    struct otr_err *err)
+static int report_nan(const struct sampler *s, const float *x, const struct history *h, struct otr_err *err)
 {
-    *top = (struct cand){-INFINITY, -1};
-    for (int i = 0; i < s->n_vocab; i++) {
-        if (x[i] <= top->logit)
-            continue; /* nearly always, so one comparison does both */
-        if (isnan(x[i]))
-            return OTR_FAIL(err, NUMERIC, "the logit of token %d after %zu tokens is not a number", i,
-                            h->n_base + h->n_path);
-        *top = (struct cand){x[i], i};
-    }
-    return OTR_OK;
+    int i = 0;
+    while (i < s->n_vocab - 1 && !isnan(x[i]))
+        i++;
+    return OTR_FAIL(err, NUMERIC, "the logit of token %d after %zu tokens is not a number", i, h->n_base + h->n_path);
 }
 
 /* Checks and edits a row. Out: the logits to go on with, and the first candidate. */
 static int prepare(struct sampler *s, const float *logits, const struct history *h, const float **x, struct cand *top,
                    struct otr_err *err)
 {
-    int rc = find_top(s, logits, h, top, err); /* before the edits: a ban must not hide a NaN */
-    *x = logits;
-    if (rc == OTR_OK && edits(s)) {
-        memcpy(s->row, logits, (size_t)s->n_vocab * sizeof *s->row);
+    const bool edited = edits(s);
+    *x = edited ? s->row : logits;
+    *top = row_top(s, logits, edited ? s->row : NULL);
+    if (top->id == -2) /* before the edits: a ban must not hide a NaN */
+        return report_nan(s, logits, h, err);
+    if (edited) {
         if (penalties_on(&s->sp))
             penalties_apply(s, h, s->row);
         if (dry_on(&s->sp))
             dry_apply(s, h, s->row);
         bias_apply(s, s->row);
-        *x = s->row;
-        rc = find_top(s, s->row, h, top, err);
+        *top = row_top(s, s->row, NULL);
     }
-    if (rc == OTR_OK && top->id < 0)
+    if (top->id == -2)
+        return report_nan(s, s->row, h, err);
+    if (top->id == -1)
         return OTR_FAIL(err, ARG, "no token can be drawn: all %d are banned (logits or biases of -inf)", s->n_vocab);
-    return rc;
+    return OTR_OK;
 }
 
 /* Temperature 0, or as good as 0; and a logit of +inf, which is certain. The first candidate is the whole law then. */
@@ -197,7 +200,7 @@ int32_t sampler_pick(struct sampler *s, const float *logits, const struct histor
         return top.id;
     const struct noise_key key = {.seed = s->sp.seed, .n_before = h->n_base + h->n_path, .choice = choice};
     if (s->sp.top_k == 0 && !chain_sums(&s->sp))
-        return draw_row(&key, x, s->n_vocab, s->sp.temp, min_p_floor(s, top.logit), top);
+        return draw_row(s, &key, x, min_p_floor(s, top.logit), top);
     const struct dist d = finish(s, chain_run(s, x, top, false));
     return draw_list(&key, d.id, d.logit, d.n);
 }

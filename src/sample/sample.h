@@ -4,11 +4,12 @@
  * path of drafted tokens). Out: a distribution (sorted candidates), and a token drawn from it with keyed noise.
  * INV: no state. The result is a pure function of (settings, logits, history, key), so nothing is ever rolled back.
  * Order: penalties, DRY, bias, top-k, typical, top-p, min-p, temperature. Ties: lowest id.
- * SRC: verification-law.md 1 and 4. Read next: emit.h. */
+ * SRC: verification-law.md 1 and 4. Read next: sample_priv.h; emit.h. */
 #ifndef OTR_SAMPLE_SAMPLE_H
 #define OTR_SAMPLE_SAMPLE_H
 
-#include "base/err.h"
+#include "base/pool.h"
+#include "kern/kern.h"
 
 struct history { /* tokens before the row's prediction: base then path; ids inside the vocabulary */
     const int32_t *base;
@@ -23,6 +24,9 @@ struct sampler; /* settings and scratch for one vocabulary: no draw state. One t
 int sampler_open(struct sampler **out, const struct otr_sampling *sp, int n_vocab, struct otr_err *err);
 /* Changes the settings; keeps the memory where it suffices. On error the old settings stay. */
 int sampler_set(struct sampler *s, const struct otr_sampling *sp, struct otr_err *err);
+/* Lets it work with these kernels and, over large vocabularies, in this pool (NULL: alone; it must outlive s). At
+ * first: level c, alone. What is drawn does not depend on it. */
+void sampler_use(struct sampler *s, const struct kernels *k, struct pool *pool);
 void sampler_close(struct sampler *s);
 /* True when the draw is argmax of the raw logits, so that the forward pass can do it alone. */
 bool sampler_is_plain_greedy(const struct sampler *s);

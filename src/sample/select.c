@@ -1,5 +1,6 @@
 /* Owns the picking and sorting of candidates by (logit descending, id ascending). In: logits. Out: candidates.
- * Few are kept in a heap whose root is the worst of them; many are sorted by radix. Read next: chain.c. */
+ * Each thread picks from its piece of the row. Few are kept in a heap whose root is the worst of them; many are sorted
+ * by radix. The order is total, so the set does not depend on the pieces. Read next: chain.c. */
 #include "sample/sample_priv.h"
 
 #include <string.h>
@@ -71,37 +72,75 @@ static void radix_sort(struct sampler *s, int n)
     }
 }
 
-/* The best k as a heap. A later candidate with the worst one's logit has the higher id, so it stays out. */
-static int gather_heap(struct cand *c, const float *x, int n_vocab, int k, float floor)
+struct pick {
+    struct sampler *s;
+    const float *x;
+    int k; /* 0: all */
+    float floor;
+    int n[POOL_MAX_THREADS]; /* candidates of each piece, from s->cand + (start of the piece) on */
+};
+
+/* The piece's candidates by rising id, or its best k as a heap. A later one with the logit of the worst of k has the
+ * higher id, so it stays out. */
+static void pick_piece(const struct pool_ctx *ctx, void *arg)
 {
-    int n = 0, i = 0;
-    for (; i < n_vocab && n < k; i++)
-        if (x[i] >= floor)
-            c[n++] = (struct cand){x[i], i};
-    heap_make(c, n);
-    for (; i < n_vocab; i++)
-        if (x[i] >= floor && x[i] > c[0].logit) {
-            c[0] = (struct cand){x[i], i};
-            heap_sink(c, n, 0);
+    enum { BLOCK = 512 };
+    struct pick *p = arg;
+    int32_t at[BLOCK];
+    int lo, hi, n = 0;
+    row_piece(ctx, p->s, &lo, &hi);
+    struct cand *c = p->s->cand + lo;
+    for (int b = lo; b < hi; b += BLOCK) {
+        const float floor = p->k && n == p->k ? c[0].logit : p->floor; /* at the root itself it is too late */
+        const int found = p->s->k.at_least(at, p->x + b, hi - b < BLOCK ? hi - b : BLOCK, floor);
+        for (int i = 0; i < found; i++) {
+            const struct cand it = {p->x[b + at[i]], b + at[i]};
+            if (!p->k || n < p->k) {
+                c[n++] = it;
+                if (n == p->k)
+                    heap_make(c, n);
+            } else if (it.logit > c[0].logit) {
+                c[0] = it;
+                heap_sink(c, n, 0);
+            }
         }
-    return n;
+    }
+    p->n[ctx->tid] = n;
 }
 
-static int gather_all(struct cand *c, const float *x, int n_vocab, float floor)
+/* Candidates in s->cand, by rising id where k is 0. k > 0: the best k are among them. */
+static int pick(struct sampler *s, const float *x, int k, float floor)
 {
-    int n = 0;
-    for (int i = 0; i < n_vocab; i++)
-        if (x[i] >= floor)
-            c[n++] = (struct cand){x[i], i};
+    struct pick p = {.s = s, .x = x, .k = k, .floor = floor};
+    const int n_thread = row_share(s, pick_piece, &p);
+    int n = p.n[0];
+    for (int t = 1; t < n_thread; t++) { /* close the gaps */
+        int lo, hi;
+        row_piece(&(struct pool_ctx){.tid = t, .n_threads = n_thread}, s, &lo, &hi);
+        memmove(s->cand + n, s->cand + lo, (size_t)p.n[t] * sizeof *s->cand);
+        n += p.n[t];
+    }
     return n;
 }
 
-struct span select_top(struct sampler *s, const float *x, int k, float floor, bool sorted)
+/* All with logit >= floor; k > 0: fewer, but the best k are among them. */
+static int pick_many(struct sampler *s, const float *x, int k, float floor, float top)
+{
+    for (int round = 0; k > 0; round++) {
+        const float from = nearer_floor(top, round, floor);
+        const int n = pick(s, x, 0, from);
+        if (n >= k || from <= floor)
+            return n;
+    }
+    return pick(s, x, 0, floor);
+}
+
+struct span select_top(struct sampler *s, const float *x, int k, float floor, float top, bool sorted)
 {
     const bool few = k > 0 && k <= HEAP_MAX;
-    const int n = few ? gather_heap(s->cand, x, s->n_vocab, k, floor) : gather_all(s->cand, x, s->n_vocab, floor);
+    const int n = few ? pick(s, x, k, floor) : pick_many(s, x, k, floor, top);
     const bool cut = k > 0 && n > k;
-    if ((sorted || cut) && n <= HEAP_MAX) {
+    if ((sorted || cut) && (few || n <= HEAP_MAX)) {
         heap_make(s->cand, n);
         heap_unroll(s->cand, n);
     } else if (sorted || cut) {

@@ -43,6 +43,7 @@ static void test_tables(void **state)
         assert_true(k.panel_rows >= 1);
         assert_true(k.pack_bytes && k.pack && k.act_bytes && k.act_pack && k.matmul);
         assert_true(k.rms_norm && k.add && k.scale && k.gate && k.softcap && k.exp && k.rope && k.argmax);
+        assert_true(k.at_least && k.may_win);
         assert_true(k.store_k && k.store_v && k.attn && k.attn_merge);
         assert_int_equal(KERN_ROW_UNIT % k.panel_rows, 0); /* a range of rows is whole panels */
     }

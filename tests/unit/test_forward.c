@@ -1,9 +1,10 @@
 /* The seams of the forward pass that no program uses yet: hidden-state taps, layer ranges, the head alone, rows with an
- * embedding of their own, and the refusals, after which a sequence must be as it was.
- * Oracle: the same numbers by the plain way, byte for byte. */
+ * embedding of their own, and the refusals, after which a sequence must be as it was; and what becomes of damaged
+ * logits. Oracle: the same numbers by the plain way, byte for byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +259,53 @@ static void test_counts(void **state)
     assert_int_equal(c.kv_bytes, (1 + 2 + 3 + 2 + 1 + 2) * 2 * 2 * sh->n_head_kv * sh->d_head * sh->n_layer);
 }
 
+/* -- damaged logits: the greedy path takes the pass's own argmax, and must not make a token of them */
+
+static struct kernels real;
+static const struct mat *head;
+static float damage;
+static int damage_from, damage_to;
+
+static void matmul_damaged(float *out, size_t ld, const struct mat *w, int lo, int hi, const void *act, int n_tok)
+{
+    real.matmul(out, ld, w, lo, hi, act, n_tok);
+    for (int i = lo; w == head && i < hi; i++)
+        if (i >= damage_from && i < damage_to)
+            out[i] = damage;
+}
+
+static void test_damage_is_reported(void **state)
+{
+    const struct otr_sampling greedy = {.top_p = 1, .typical_p = 1, .repeat_penalty = 1};
+    struct rig *r = rig_of(state);
+    struct otr_err err;
+    struct otr_seq *s;
+    if (!r)
+        return;
+    const int n = r->m->info.n_vocab;
+    const struct {
+        float value;
+        int from, to, code;
+        const char *text;
+    } cases[] = {{-INFINITY, 0, n, OTR_E_ARG, "no token can be drawn"},
+                 {NAN, 77, 78, OTR_E_NUMERIC, "token 77 after 9 tokens is not a number"},
+                 {-INFINITY, 1, n, 0, NULL}}; /* one is left */
+    real = r->m->w->kern;
+    head = &r->m->w->head;
+    r->m->w->kern.matmul = matmul_damaged;
+    for (int i = 0; i < 3; i++) {
+        damage = cases[i].value;
+        damage_from = cases[i].from;
+        damage_to = cases[i].to;
+        assert_int_equal(otr_seq_create(&s, r->e, NULL), OTR_OK);
+        assert_int_equal(otr_seq_append(s, text, N_TOK, NULL), OTR_OK);
+        assert_int_equal(otr_seq_sample(s, &greedy, &err), cases[i].code);
+        if (cases[i].text)
+            assert_non_null(strstr(err.msg, cases[i].text));
+        otr_seq_destroy(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rows_with_an_embedding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_is_reported, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,7 @@ struct tree {
 };
 
 void tree_clear(struct tree *t);
+void tree_copy(struct tree *to, const struct tree *from); /* only what is in use */
 /* Adds a chosen entry; returns its index, or OTR_E_LIMIT when the tree is full, OTR_E_ARG for a parent that is not
  * there or a token outside [0, n_vocab). */
 int tree_add(struct tree *t, int parent, int32_t token, float conf, int n_vocab);

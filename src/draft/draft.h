@@ -81,6 +81,7 @@ struct draft_method {
 };
 
 const struct draft_method *draft_find(const char *name); /* NULL: unknown */
+int draft_unknown(const char *name, struct otr_err *err); /* OTR_E_ARG, and the nearest known name */
 int draft_count(void);
 const struct draft_method *draft_at(int i);
 
@@ -95,7 +96,8 @@ int draft_param_real(const struct draft_env *env, const char *key, double def, d
 /* Fails with the nearest known key if a parameter is none of known[n]. */
 int draft_param_check(const struct draft_env *env, const char *const *known, int n, struct otr_err *err);
 
-/* A method's record of each sequence: found by number, made on first use, dropped at SEEN_FINISHED. */
+/* A method's record of each sequence: found by number, made on first use. A method frees what a record points to and
+ * drops it at SEEN_FINISHED. */
 struct draft_seqs {
     size_t size;   /* bytes of a record */
     void **record; /* [cap] */

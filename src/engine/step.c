@@ -465,6 +465,7 @@ int otr_step(struct otr_engine *e, struct otr_reply *const *replies, int n, stru
     if (rc < 0)
         return rc;
     struct step *st = e->step;
+    struct otr_err why = {0};
     st->n = 0;
     tree_clear(&st->none);
     memset(&st->record, 0, sizeof st->record);
@@ -475,23 +476,24 @@ int otr_step(struct otr_engine *e, struct otr_reply *const *replies, int n, stru
     step_ask(st);
     lap(&clock);
     int n_rows = step_rows(st);
-    rc = step_forward(st, n_rows, err);
+    rc = step_forward(st, n_rows, &why);
     if (rc == OTR_E_LIMIT && n_rows > st->n) { /* no page for the drafts: without them, then */
         for (int i = 0; i < st->n; i++) {
             st->turn[i].tree = &st->none;
             st->turn[i].drafter = -1;
         }
         n_rows = step_rows(st);
-        rc = step_forward(st, n_rows, err);
+        rc = step_forward(st, n_rows, &why);
     }
     if (rc == OTR_OK)
-        rc = step_turns(st, n_rows <= FWD_MAX_LOGITS, &clock, err);
-    if (rc < 0) { /* the pass failed for all */
-        for (int i = 0; i < st->n; i++) {
-            st->turn[i].r->rc = rc;
-            if (err)
-                st->turn[i].r->err = *err;
-        }
+        rc = step_turns(st, n_rows <= FWD_MAX_LOGITS, &clock, &why);
+    for (int i = 0; i < st->n && rc < 0; i++) { /* the pass failed for all */
+        st->turn[i].r->rc = rc;
+        st->turn[i].r->err = why;
+    }
+    if (rc < 0) {
+        if (err)
+            *err = why;
         return rc;
     }
     step_learn(st, n_rows);

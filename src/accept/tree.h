@@ -53,6 +53,10 @@ int tree_add(struct tree *t, int parent, int32_t token, float conf, int n_vocab)
 int tree_depth(const struct tree *t, int entry); /* entries on its path, itself included */
 /* Keeps the first n entries. R1: for byte rules and chosen entries any n; a law rule may cut where it planned to. */
 void tree_cut(struct tree *t, int n);
+/* Keeps the entries i with keep[i]; the parent of a kept entry must be kept. Nodes are numbered anew. */
+void tree_keep(struct tree *t, const bool *keep);
+/* Follows tokens run [n] down the tree: path gets the nodes, returns how many. */
+int tree_follow(const struct tree *t, const int32_t *run, int n, int *path);
 /* Every entry becomes chosen: what a plan that broke rule R1 must do (verification-law.md 3). */
 void tree_make_chosen(struct tree *t);
 /* OTR_OK, or OTR_E_ARG with what is wrong: the core checks every tree it is given. */

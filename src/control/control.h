@@ -36,7 +36,7 @@ int control_close(struct control *c, struct otr_err *err);
 
 /* T(rows, context): what a pass takes. Known before the first step from the state file or a fit (engine), then kept
  * current by moving low quantiles of the real passes. */
-void control_set_time(struct control *c, int rows, int ctx, double ms, double weight);
+void control_guess_time(struct control *c, int rows, double ms);
 double control_time(const struct control *c, int rows, int ctx); /* expected ms; <= 0: nothing known yet */
 
 struct ctl_seq {
@@ -52,7 +52,6 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq);
 struct ctl_offer {
     int drafter; /* index, or -1: none came */
     struct tree *tree;
-    double draft_ms; /* spent on this proposal */
 };
 /* offers[i * n_drafter + d] of sequence i; take[i]: the chosen drafter or -1; its tree is cut to what is worth it. */
 void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, const struct ctl_offer *offers, int *take);
@@ -68,9 +67,10 @@ struct step_seq {
 struct step_record {
     int n_seq, n_rows;
     const struct step_seq *seq;
+    const struct step_offer *offer;  /* [n_seq * n_drafter] */
     double ask_ms[CTL_MAX_DRAFTERS]; /* draft time of each drafter, whole batch; 0: not asked */
     int asked[CTL_MAX_DRAFTERS];     /* sequences it was asked for */
-    double draft_ms, forward_ms, accept_ms, commit_ms, emit_ms, other_ms;
+    double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;
 };
 void control_learn(struct control *c, const struct step_record *r);
 

@@ -80,7 +80,7 @@ struct draft_method {
     size_t (*bytes)(const void *self); /* memory in use; may be NULL */
 };
 
-const struct draft_method *draft_find(const char *name); /* NULL: unknown */
+const struct draft_method *draft_find(const char *name);  /* NULL: unknown */
 int draft_unknown(const char *name, struct otr_err *err); /* OTR_E_ARG, and the nearest known name */
 int draft_count(void);
 const struct draft_method *draft_at(int i);

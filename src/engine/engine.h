@@ -32,8 +32,8 @@ struct otr_engine {
     const struct otr_seq *last; /* whose logits the pass holds; NULL: nobody's */
     int last_row;
     uint64_t n_seq_made;
-    struct spec *spec;  /* NULL: plain decoding */
-    struct step *step;  /* scratch of a step, made by the first */
+    struct spec *spec; /* NULL: plain decoding */
+    struct step *step; /* scratch of a step, made by the first */
 };
 
 struct otr_seq {

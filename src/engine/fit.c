@@ -39,7 +39,7 @@ void fit_times(struct otr_engine *e, struct control *c)
             break;
         const double ms = time_rows(e, kv, rows[i], l);
         if (ms > 0)
-            control_set_time(c, rows[i], rows[i], ms, 0.0);
+            control_guess_time(c, rows[i], ms);
         kv_truncate(kv, 0);
     }
     kv_drop(kv);

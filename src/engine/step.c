@@ -28,15 +28,16 @@ struct step {
     struct otr_engine *e;
     int n, cap; /* turns */
     struct turn *turn;
-    struct tree *tree;        /* [cap * CTL_MAX_DRAFTERS] proposals */
-    struct tree none;         /* the empty tree */
-    struct ctl_seq *plan;     /* [cap] */
-    struct ctl_offer *offer;  /* [cap * n_d] */
-    struct draft_ask *ask;    /* [cap] */
-    struct tree *proposal;    /* [cap] of the drafter that is asked */
-    struct draft_seen *seen;  /* [cap] */
-    struct step_seq *seq;     /* [cap] */
-    int *take, *of;           /* [cap] */
+    struct tree *tree;         /* [cap * CTL_MAX_DRAFTERS] proposals */
+    struct tree none;          /* the empty tree */
+    struct ctl_seq *plan;      /* [cap] */
+    struct ctl_offer *offer;   /* [cap * n_d] */
+    struct draft_ask *ask;     /* [cap] */
+    struct tree *proposal;     /* [cap] of the drafter that is asked */
+    struct draft_seen *seen;   /* [cap] */
+    struct step_seq *seq;      /* [cap] */
+    struct step_offer *judged; /* [cap * n_d] */
+    int *take, *of;            /* [cap] */
     struct step_record record;
     int32_t path[TREE_MAX + 1];
 };
@@ -53,6 +54,7 @@ void step_free(struct step *s)
     free(s->proposal);
     free(s->seen);
     free(s->seq);
+    free(s->judged);
     free(s->take);
     free(s->of);
     free(s);
@@ -75,11 +77,12 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
         s->proposal = malloc(c * sizeof *s->proposal);
         s->seen = calloc(c, sizeof *s->seen);
         s->seq = calloc(c, sizeof *s->seq);
+        s->judged = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->judged);
         s->take = calloc(c, sizeof *s->take);
         s->of = calloc(c, sizeof *s->of);
     }
     if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seen || !s->seq ||
-        !s->take || !s->of) {
+        !s->judged || !s->take || !s->of) {
         step_free(s);
         return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
     }
@@ -118,20 +121,18 @@ static int room_of(const struct step *st, const struct otr_reply *r)
 static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
 {
     const enum accept_rule rule = rule_of(st->e, r);
-    *a = (struct draft_ask){.seq = r->s->id,
-                            .tok = r->s->tok,
-                            .n = r->s->n + 1,
-                            .n_prompt = r->before + r->n_prompt,
-                            .predicted = r->g.predicted,
-                            .n_predicted = r->g.n_predicted,
-                            .max_entries = budget,
-                            .max_depth = budget,
-                            .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
-                            .luck = {.rule = rule,
-                                     .key = key_of(r),
-                                     .n_before = r->s->n + 1,
-                                     .n_vocab = st->e->m->info.n_vocab},
-                            .sampling = r->g.sampling};
+    *a = (struct draft_ask){
+        .seq = r->s->id,
+        .tok = r->s->tok,
+        .n = r->s->n + 1,
+        .n_prompt = r->before + r->n_prompt,
+        .predicted = r->g.predicted,
+        .n_predicted = r->g.n_predicted,
+        .max_entries = budget,
+        .max_depth = budget,
+        .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
+        .luck = {.rule = rule, .key = key_of(r), .n_before = r->s->n + 1, .n_vocab = st->e->m->info.n_vocab},
+        .sampling = r->g.sampling};
 }
 
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
@@ -159,7 +160,7 @@ static void ask_one(struct step *st, int d)
             tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].budget, NULL) < 0)
             continue;
         tree_copy(t, &st->proposal[j]);
-        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t, ms / n};
+        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
     }
 }
 
@@ -207,8 +208,7 @@ static int step_rows(struct step *st)
         struct turn *t = &st->turn[i];
         struct otr_seq *s = t->r->s;
         t->row0 = n;
-        rows[n++] = (struct fwd_row){
-            .token = s->tok[s->n], .seq = s->kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+        rows[n++] = (struct fwd_row){.token = s->tok[s->n], .seq = s->kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
         for (int k = 1; k < t->tree->n_node; k++)
             rows[n++] = (struct fwd_row){.token = t->tree->node_token[k],
                                          .seq = s->kv,
@@ -420,6 +420,23 @@ static int step_turns(struct step *st, bool whole, double *clock, struct otr_err
     return OTR_OK;
 }
 
+/* What the emitted tokens say about every proposal for a turn. */
+static void judge(struct step *st, int i)
+{
+    const struct turn *t = &st->turn[i];
+    const struct otr_seq *s = t->r->s;
+    const int n_d = st->e->spec->n_d, n = t->n_emitted;
+    for (int d = 0; d < n_d; d++) {
+        const struct ctl_offer *o = &st->offer[i * n_d + d];
+        struct step_offer *j = &st->judged[i * n_d + d];
+        *j = (struct step_offer){.drafter = t->r->rc < 0 ? -1 : o->drafter, .tree = o->tree};
+        if (j->drafter < 0)
+            continue;
+        j->n_path = tree_follow(o->tree, s->tok + s->n + 1 - n, n, j->path);
+        j->missed = j->n_path < n;
+    }
+}
+
 static void step_learn(struct step *st, int n_rows)
 {
     struct spec *sp = st->e->spec;
@@ -439,13 +456,17 @@ static void step_learn(struct step *st, int n_rows)
                                        .tree = t->tree,
                                        .path = t->v.node,
                                        .n_path = t->v.n,
-                                       .n_emitted = t->n_emitted};
+                                       .n_emitted = t->n_emitted,
+                                       .cut = t->r->done};
+        if (sp)
+            judge(st, i);
     }
     if (!sp)
         return;
     st->record.n_seq = st->n;
     st->record.n_rows = n_rows;
     st->record.seq = st->seq;
+    st->record.offer = st->judged;
     control_learn(sp->ctl, &st->record);
     for (int i = 0; i < st->n; i++)
         st->turn[i].r->spec.plain_ms = control_time(sp->ctl, 1, (int)st->turn[i].r->s->n);

@@ -60,9 +60,18 @@ void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, con
 struct step_seq {
     uint64_t seq;
     int ctx, drafter;        /* -1: plain */
-    const struct tree *tree; /* what ran, or NULL */
+    const struct tree *tree; /* what ran (no entries: plain) */
     const int *path;
     int n_path, n_emitted; /* accepted nodes; tokens that count after the cut at an end */
+    bool cut;              /* something ended the reply inside the run */
+};
+/* What became, or would have become, of a proposal: learnt from the text that was emitted anyway, so that a drafter is
+ * judged though nothing of it was verified. */
+struct step_offer {
+    int drafter; /* -1: none */
+    const struct tree *tree;
+    int path[TREE_MAX], n_path; /* nodes that the emitted tokens follow */
+    bool missed;                /* the token after them is none of the children (else: the text ended there) */
 };
 struct step_record {
     int n_seq, n_rows;

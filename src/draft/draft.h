@@ -21,7 +21,10 @@ enum draft_flags {
     /* gives */
     DRAFT_GIVE_TREE = 16,
     DRAFT_GIVE_PROBS = 32, /* entries drawn by tree_draw */
-    DRAFT_HOSTILE = 64,    /* for tests: left out of `auto` and of short lists */
+    /* kinds */
+    DRAFT_HOSTILE = 64,   /* for tests: left out of `auto` and of short lists */
+    DRAFT_WRAPPER = 128,  /* stands around another method */
+    DRAFT_NEED_FILE = 256 /* cannot open without a file parameter */
 };
 
 /* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */

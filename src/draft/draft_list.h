@@ -22,6 +22,9 @@
     X(failing)                                                                                                         \
     X(toolong)                                                                                                         \
     X(malformed_tree)                                                                                                  \
-    X(shuffle)
+    X(shuffle)                                                                                                         \
+    X(trace)                                                                                                           \
+    X(fault)                                                                                                           \
+    X(delay)
 
 #endif

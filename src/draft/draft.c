@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "draft/draft_list.h"
-
-#define X(symbol) extern const struct draft_method draft_##symbol;
-DRAFT_LIST(X)
-#undef X
-
 static const struct draft_method *const methods[] = {
 #define X(symbol) &draft_##symbol,
     DRAFT_LIST(X)

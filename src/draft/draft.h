@@ -113,4 +113,9 @@ void *draft_seqs_get(struct draft_seqs *s, uint64_t seq);
 void draft_seqs_drop(struct draft_seqs *s, uint64_t seq); /* frees the record itself */
 void draft_seqs_close(struct draft_seqs *s);
 
+#include "draft/draft_list.h"
+#define X(symbol) extern const struct draft_method draft_##symbol;
+DRAFT_LIST(X)
+#undef X
+
 #endif

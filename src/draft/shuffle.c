@@ -7,8 +7,6 @@
 
 enum { MAX_METHODS = 32, MAX_LEN = 16 };
 
-extern const struct draft_method draft_shuffle;
-
 struct shuffle {
     uint64_t rng;
     int n;

@@ -207,6 +207,12 @@ OTR_API int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *sp
 /* The i-th method: its name and one line about it; NULL past the last. hostile: a test's, that means harm. */
 OTR_API const char *otr_spec_method(int i, const char **about, bool *hostile);
 
+/* What a pass of so many rows takes at the engine's last context, ms; 0: unknown (no speculation, so none measured). */
+OTR_API double otr_engine_pass_ms(const struct otr_engine *e, int rows);
+/* True where the last 64 of n tokens repeat themselves (period of at most 32, or under 0.3 of their trigrams distinct):
+ * a looping reply flatters speculation, benchmarks leave it out. SRC: methods/01 section 3. */
+OTR_API bool otr_tokens_loop(const int32_t *tok, size_t n);
+
 enum otr_exact { OTR_EXACT_BYTES, OTR_EXACT_LAW, OTR_EXACT_NONE };
 
 struct otr_spec_stats {

@@ -10,7 +10,9 @@ int otr_generate(struct otr_seq *s, const int32_t *prompt, size_t n_prompt, cons
     if (rc < 0)
         return rc;
     while (!otr_reply_done(r))
-        if ((rc = otr_step(s->e, &r, 1, err)) < 0)
+        if ((rc = otr_step(s->e, &r, 1, &r->err)) < 0) {
+            r->rc = rc;
             break;
+        }
     return otr_reply_close(r, out, err);
 }

@@ -149,6 +149,8 @@ static void settle_stats(struct otr_reply *r)
     for (int i = 0; sp && i < sp->n_d; i++)
         if (r->given[i] > (best < 0 ? 0 : r->given[best]))
             best = i;
+    const enum accept_rule rule = r->g.sampling.temp <= 0 ? RULE_GREEDY : sp ? sp->rule : RULE_GUMBEL;
+    st->exact = (enum otr_exact)accept_rule_exact(rule);
     st->method = best < 0 ? NULL : sp->d[best].m->name;
     const double all = st->draft_ms + st->verify_ms + st->accept_ms;
     st->other_ms = r->reply_ms > all ? r->reply_ms - all : 0;

@@ -179,3 +179,31 @@ void spec_seq_event(struct otr_seq *s, enum draft_event event)
     for (int i = 0; i < sp->n_d; i++)
         sp->d[i].m->observe(sp->d[i].self, &seen, 1);
 }
+
+double otr_engine_pass_ms(const struct otr_engine *e, int rows)
+{
+    return e->spec ? control_time(e->spec->ctl, rows, e->last ? (int)e->last->n : 1) : 0;
+}
+
+bool otr_tokens_loop(const int32_t *tok, size_t n)
+{
+    enum { LAST = 64, MAX_PERIOD = 32, REPEATS = 4 };
+    if (n < LAST)
+        return false;
+    const int32_t *t = tok + n - LAST;
+    for (int period = 1; period <= MAX_PERIOD && period * REPEATS <= LAST; period++) {
+        int i = LAST - 1;
+        while (i >= period && t[i] == t[i - period])
+            i--;
+        if (LAST - 1 - i >= period * (REPEATS - 1))
+            return true;
+    }
+    int distinct = 0;
+    for (int i = 0; i + 2 < LAST; i++) {
+        bool seen = false;
+        for (int j = 0; j < i && !seen; j++)
+            seen = memcmp(t + i, t + j, 3 * sizeof *t) == 0;
+        distinct += !seen;
+    }
+    return distinct * 10 < (LAST - 2) * 3;
+}

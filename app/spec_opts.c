@@ -29,12 +29,11 @@ static const struct tune {
     {"--spec-ngram-mod-n-max", "ngram-mod", "n_max"},
     {"-lcs", "ngram-cache", "static"},
     {"-lcd", "ngram-cache", "dynamic"},
-    {"--lookup-ngram-min", "ngram-simple", "size_n"},
     {"--spec-ngram-size-n", "ngram-simple", "size_n"},
     {"--spec-ngram-size-m", "ngram-simple", "size_m"},
     {"--spec-ngram-min-hits", "ngram-simple", "min_hits"},
 };
-enum { FIRST_OLD_TUNE = 15 };
+enum { FIRST_OLD_TUNE = 14 };
 
 struct flag_set spec_flags(struct spec_opts *o)
 {
@@ -69,9 +68,9 @@ struct flag_set spec_flags(struct spec_opts *o)
         T(11, "--spec-ngram-mod-n-max"),
         T(12, "-lcs --lookup-cache-static"),
         T(13, "-lcd --lookup-cache-dynamic"),
-        T(15, "--spec-ngram-size-n"),
-        T(16, "--spec-ngram-size-m"),
-        T(17, "--spec-ngram-min-hits"),
+        T(14, "--spec-ngram-size-n"),
+        T(15, "--spec-ngram-size-m"),
+        T(16, "--spec-ngram-min-hits"),
 #undef T
     };
     return (struct flag_set){flags, sizeof flags / sizeof flags[0], o};

@@ -7,7 +7,7 @@
 
 #include "flags.h"
 
-enum { SPEC_N_TUNE = 18 };
+enum { SPEC_N_TUNE = 17 };
 
 struct spec_opts {
     struct flag_list methods; /* as typed; help, none and auto among them */

@@ -191,7 +191,8 @@ static void remember(const struct ngram_map *m, struct record *r, const struct d
         if (r->memory[k].tried == UINT16_MAX)
             continue;
         r->memory[k].tried++;
-        r->memory[k].right += r->offered[i] == memory_hash(&then, m->size_n, s->tok[at]);
+        if (r->offered[i] == memory_hash(&then, m->size_n, s->tok[at]))
+            r->memory[k].right++;
     }
     r->n_offered = 0;
 }

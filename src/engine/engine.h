@@ -79,7 +79,6 @@ struct spec {
     int n_d;
     struct control *ctl;
     enum accept_rule rule;
-    struct accept_scratch *scratch;
     unsigned needs; /* of all drafters */
     char *state_path, *model_key;
 };

@@ -22,7 +22,6 @@ void spec_free(struct spec *sp)
         free(sp->d[i].words);
         free(sp->d[i].param);
     }
-    accept_scratch_close(sp->scratch);
     free(sp->state_path);
     free(sp->model_key);
     free(sp);
@@ -114,8 +113,6 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
     int rc = make_keys(sp, e, o, err);
     for (size_t i = 0; i < n && rc == OTR_OK; i++)
         rc = open_method(sp, e, o, methods[i], err);
-    if (rc == OTR_OK)
-        rc = accept_scratch_open(&sp->scratch, e->m->info.n_vocab, err);
     if (rc < 0)
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];

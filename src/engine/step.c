@@ -39,6 +39,7 @@ struct step {
     struct step_offer *judged; /* [cap * n_d] */
     int *take, *of;            /* [cap] */
     struct step_record record;
+    struct accept_scratch *scratch;
     int32_t path[TREE_MAX + 1];
 };
 
@@ -46,6 +47,7 @@ void step_free(struct step *s)
 {
     if (!s)
         return;
+    accept_scratch_close(s->scratch);
     free(s->turn);
     free(s->tree);
     free(s->plan);
@@ -85,6 +87,11 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
         !s->judged || !s->take || !s->of) {
         step_free(s);
         return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
+    }
+    const int rc = accept_scratch_open(&s->scratch, e->m->info.n_vocab, err);
+    if (rc < 0) {
+        step_free(s);
+        return rc;
     }
     step_free(e->step);
     e->step = s;
@@ -285,7 +292,7 @@ static int turn_accept(struct step *st, struct turn *t)
     const int rc = engine_use_sampling(e, &r->g.sampling, &r->err);
     if (rc < 0)
         return rc;
-    return accept_decide(rule_of(e, r), t->tree, &target, &dice, e->spec ? e->spec->scratch : NULL, &t->v, &r->err);
+    return accept_decide(rule_of(e, r), t->tree, &target, &dice, st->scratch, &t->v, &r->err);
 }
 
 /* ---- emit, commit ---- */

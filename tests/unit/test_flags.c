@@ -298,7 +298,7 @@ static void test_run_refused(void **state)
     RUN_REFUSED("flags at odds (--raw, --system): a system text needs the chat template", "-m", "f", "--raw",
                 "--system", "x");
     assert_int_equal(RUN("--spec", "help"), OTR_OK);
-    assert_true(run.spec_help);
+    assert_true(run.spec.help);
 }
 
 /* No spelling stands for two flags of one command. */

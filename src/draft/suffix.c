@@ -7,14 +7,13 @@
  * Parameters: max_depth (32), factor (4), offset (0), min_prob (0.1), form (tree | path), global_mb (16), local_mb
  * (16). Cost: O(max_depth) a token. SRC: methods/21 section 3 (SuffixDecoding, Arctic Inference's defaults 64, 1, 0,
  * 0.1; the factor is ours: the controller cuts by what it measured). Read next: suffix_store.h, suffix_trie.h. */
-#include "draft/suffix_trie.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "draft/draft.h"
 #include "draft/suffix_store.h"
+#include "draft/suffix_trie.h"
 
 enum { HEAP_MAX = 256, MAX_CHILDREN = 8, LOOK_CHILDREN = 64 };
 
@@ -54,7 +53,8 @@ static void suffix_close(void *self)
 
 static int read_params(struct suffix *s, const struct draft_env *env, int *global_mb, struct otr_err *err)
 {
-    static const char *const keys[] = {"max_depth", "factor", "offset", "min_prob", "form", "global_mb", "local_mb"};
+    static const char *const keys[] = {"max_depth", "factor",    "offset",   "min_prob",
+                                       "form",      "global_mb", "local_mb", "file"};
     const char *form = draft_param_get(env, "form");
     int local_mb = 0, rc = draft_param_check(env, keys, (int)(sizeof keys / sizeof *keys), err);
     if (rc == OTR_OK)

@@ -153,10 +153,10 @@ int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int d
     bool ok = suffix_trie_init(&s->trie, depth, max_bytes);
     ok = ok && (s->cap == 0 || (s->reply = calloc(s->cap, sizeof *s->reply)) != NULL);
     ok = ok && (s->model = strdup(env->model ? env->model : "")) != NULL;
-    if (ok && env->dir && s->cap > 0)
-        ok = asprintf(&s->path, "%s/suffix-%s.bin", env->dir, s->model) >= 0;
+    const char *file = draft_param_get(env, "file");
+    if (ok && file && s->cap > 0)
+        ok = (s->path = strdup(file)) != NULL;
     if (!ok) {
-        s->path = NULL;
         suffix_store_close(s);
         return OTR_FAIL(err, NOMEM, "no memory for earlier replies (%zu MB)", max_bytes >> 20);
     }

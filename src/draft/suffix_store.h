@@ -1,7 +1,7 @@
 /* Earlier replies, for the suffix method: a trie of them, the replies themselves in the order they came (the oldest go
- * when memory is full), and a file that keeps them between runs.
- * File: text head, vocabulary key, then per reply a count and its ids, little-endian 32 bit. A file that is not sound
- * is left alone and not used. Read next: suffix.c. */
+ * when memory is full), and a file that keeps them between runs if one is named: what was said is the user's, so
+ * nothing is written unasked. File: text head, vocabulary key, then per reply a count and its ids, little-endian 32
+ * bit. A file that is not sound is left alone and not used. Read next: suffix.c. */
 #ifndef OTR_DRAFT_SUFFIX_STORE_H
 #define OTR_DRAFT_SUFFIX_STORE_H
 
@@ -23,7 +23,7 @@ struct suffix_store {
     bool changed;
 };
 
-/* max_bytes 0: nothing is kept. Reads the file where env names a folder and it is sound. */
+/* max_bytes 0: nothing is kept. Reads the file that file=PATH names, if it is there and sound. */
 int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int depth, size_t max_bytes,
                       struct otr_err *err);
 void suffix_store_close(struct suffix_store *s); /* writes the file if something changed */

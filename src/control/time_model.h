@@ -1,28 +1,29 @@
 /* T(rows, context): what a pass takes on this machine, now.
  *
- * A value per number of rows, times a factor per context class; a cell that has seen enough passes of its own overrides
- * both. Each value is a moving low quantile of real passes: it follows the machine, and forgets what a neighbour stole.
- * Rows in between are interpolated, rows beyond extrapolated by the last slope. SRC: kernels.md A.2. */
+ * T = pace * rel(rows) * ctx(context class) * both(rows, class): the pace of one row follows every pass, quickly, so
+ * that a machine that got slower or faster is seen at all lengths at once; the rest are ratios and move slowly. Each
+ * follows a low quantile of the real passes, and one pass moves it only so far: a stolen core says nothing about the
+ * next pass. T never falls with rows, and what was not tried for long is taken to be a little cheaper than it was, so
+ * that one bad memory does not forbid a length for ever. SRC: kernels.md A.2. Read next: acceptance.h. */
 #ifndef OTR_CONTROL_TIME_MODEL_H
 #define OTR_CONTROL_TIME_MODEL_H
 
-#include <stdbool.h>
-#include <stdio.h>
-
 enum { TM_ROWS = 96, TM_CTX = 12 }; /* rows 1..TM_ROWS; context classes: up to 64, 128, 256, ... */
 
-struct tm_cell {
-    double ms;
-    double n; /* passes seen; 0: nothing, below 1: a fit's or a file's guess */
+struct tm_ratio {
+    double x, n; /* n: passes seen; 0: nothing known, below 1: a guess of a fit or a file */
+    long last;   /* pass at which it was seen */
 };
 struct time_model {
-    struct tm_cell rows[TM_ROWS + 1];
-    struct tm_cell ctx[TM_CTX]; /* ms: the factor on rows[] */
-    struct tm_cell cell[TM_ROWS + 1][TM_CTX];
+    double pace, n_pace;              /* ms of one row at a short context */
+    struct tm_ratio rel[TM_ROWS + 1]; /* [1] is 1 */
+    struct tm_ratio ctx[TM_CTX];
+    struct tm_ratio both[TM_ROWS + 1][TM_CTX];
+    long n; /* passes */
 };
 
 int tm_ctx_class(int ctx);
-void tm_guess(struct time_model *m, int rows, double ms); /* kept until real passes come */
+void tm_guess(struct time_model *m, int rows, double ms); /* rows 1 first; kept until real passes come */
 void tm_see(struct time_model *m, int rows, int ctx, double ms);
 double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
 

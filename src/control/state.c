@@ -30,12 +30,11 @@ static void load_line(struct control *c, const char *line)
     char name[40];
     int a, b, e;
     double x, y;
-    if (sscanf(line, "pace %lf", &x) == 1 && x > 0 && x < 1e7)
-        c->time.pace = x, c->time.n_pace = GUESS;
-    else if (sscanf(line, "rows %d %lf", &a, &x) == 2 && a > 1 && a <= TM_ROWS && x >= 1 && x < 1e4)
-        c->time.rel[a] = (struct tm_ratio){x, GUESS, 0};
-    else if (sscanf(line, "context %d %lf", &a, &x) == 2 && a >= 0 && a < TM_CTX && x > 0.01 && x < 100)
-        c->time.ctx[a] = (struct tm_ratio){x, GUESS, 0};
+    if (sscanf(line, "pace %d %lf", &a, &x) == 2 && a >= 0 && a < TM_CTX && x > 0 && x < 1e7)
+        c->time.pace[a] = (struct tm_ratio){x, GUESS, 0};
+    else if (sscanf(line, "rows %d %d %lf", &a, &b, &x) == 3 && a > 1 && a <= TM_ROWS && b >= 0 && b < TM_CTX &&
+             x > 0.1 && x < 1e4)
+        c->time.rel[a][b] = (struct tm_ratio){x, GUESS, 0};
     else if (sscanf(line, "ask %39s %lf", name, &x) == 2 && (a = drafter_of(c, name)) >= 0 && x >= 0 && x < 1e7)
         c->st[a].ask_ms = x;
     else if (sscanf(line, "all %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && is_count(x, y))
@@ -78,14 +77,13 @@ static void save_drafter(FILE *f, const char *name, const struct ctl_state *s)
 
 static void save_times(FILE *f, const struct time_model *t)
 {
-    if (t->pace > 0)
-        fprintf(f, "pace %.6g\n", t->pace);
-    for (int r = 2; r <= TM_ROWS; r++)
-        if (t->rel[r].n > 0)
-            fprintf(f, "rows %d %.6g\n", r, t->rel[r].x);
-    for (int k = 0; k < TM_CTX; k++)
-        if (t->ctx[k].n > 0)
-            fprintf(f, "context %d %.6g\n", k, t->ctx[k].x);
+    for (int k = 0; k < TM_CTX; k++) {
+        if (t->pace[k].n > 0)
+            fprintf(f, "pace %d %.6g\n", k, t->pace[k].x);
+        for (int r = 2; r <= TM_ROWS; r++)
+            if (t->rel[r][k].n > 0)
+                fprintf(f, "rows %d %d %.6g\n", r, k, t->rel[r][k].x);
+    }
 }
 
 int control_save(const struct control *c, struct otr_err *err)

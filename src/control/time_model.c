@@ -32,90 +32,87 @@ static double follow(double value, double n, double x, double least)
 
 static void see(struct tm_ratio *r, double x, double start, long now)
 {
-    r->x = r->n > 0 ? follow(r->x, r->n, x, 0.02) : fmin(fmax(x, start * DOWN), start * UP);
+    r->x = r->n > 0 ? follow(r->x, r->n, x, 0.04) : fmin(fmax(x, start * DOWN), start * UP);
     r->n += r->n < 1 ? 1 - r->n : r->n < 1e6;
     r->last = now;
+}
+
+/* The entry of a class, or of the nearest class that is known; NULL: none is. */
+static const struct tm_ratio *nearest(const struct tm_ratio *of, int class)
+{
+    for (int d = 0; d < TM_CTX; d++) {
+        if (class - d >= 0 && of[class - d].n > 0)
+            return &of[class - d];
+        if (class + d < TM_CTX && of[class + d].n > 0)
+            return &of[class + d];
+    }
+    return NULL;
 }
 
 void tm_guess(struct time_model *m, int rows, double ms)
 {
     if (rows < 1 || rows > TM_ROWS || !(ms > 0))
         return;
-    if (rows == 1) {
-        m->pace = ms;
-        m->n_pace = 0.5;
-    }
-    if (m->pace > 0 && m->rel[rows].n < 1)
-        m->rel[rows] = (struct tm_ratio){ms / m->pace, 0.5, m->n};
+    if (rows == 1)
+        m->pace[0] = (struct tm_ratio){ms, 0.5, 0};
+    else if (m->pace[0].n > 0)
+        m->rel[rows][0] = (struct tm_ratio){ms / m->pace[0].x, 0.5, 0};
 }
 
 /* rel at any number of rows: between known ones by a line, beyond them by the last slope. */
-static double line(const struct time_model *m, int rows)
+static double line(const struct time_model *m, int rows, int class)
 {
-    int lo = rows < TM_ROWS ? rows : TM_ROWS, hi = lo;
+    const struct tm_ratio *lo = NULL, *hi = NULL, *before = NULL;
+    int at_lo = 1, at_hi = rows, at_before = 1;
     if (rows == 1)
         return 1;
-    if (rows <= TM_ROWS && m->rel[rows].n > 0)
-        return m->rel[rows].x;
-    while (lo > 1 && !(m->rel[lo].n > 0))
-        lo--;
-    while (hi <= TM_ROWS && !(m->rel[hi].n > 0))
-        hi++;
-    const double a = lo == 1 ? 1 : m->rel[lo].x;
-    if (hi <= TM_ROWS)
-        return a + (m->rel[hi].x - a) * (rows - lo) / (hi - lo);
-    int before = lo - 1;
-    while (before > 1 && !(m->rel[before].n > 0))
-        before--;
-    const double b = before <= 1 ? 1 : m->rel[before].x;
-    const double slope =
-        lo > 1 ? (a - b) / (lo - before) : 0.1; /* a row costs a tenth of a pass, before anything is known */
-    return a + (rows - lo) * fmax(slope, 0.02);
+    for (int r = rows < TM_ROWS ? rows : TM_ROWS; r > 1 && !before; r--) {
+        const struct tm_ratio *x = nearest(m->rel[r], class);
+        if (x && !lo)
+            lo = x, at_lo = r;
+        else if (x)
+            before = x, at_before = r;
+    }
+    if (lo && at_lo == rows)
+        return lo->x;
+    for (int r = rows; r <= TM_ROWS && !hi; r++)
+        if ((hi = nearest(m->rel[r], class)))
+            at_hi = r;
+    const double a = lo ? lo->x : 1, b = before ? before->x : 1;
+    if (hi)
+        return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
+    const double slope = lo ? (a - b) / (at_lo - at_before) : 0.1; /* a tenth of a pass, before anything is known */
+    return a + (rows - at_lo) * fmax(slope, 0.02);
 }
 
 /* A ratio that was not tried for long. */
-static double optimistic(const struct time_model *m, int rows, double x)
+static double optimistic(const struct time_model *m, int rows, int class, double x)
 {
-    const double age = rows > 1 && rows <= TM_ROWS && m->rel[rows].n >= 1 ? (double)(m->n - m->rel[rows].last) : 0;
+    const struct tm_ratio *r = rows > 1 && rows <= TM_ROWS ? nearest(m->rel[rows], class) : NULL;
+    const double age = r && r->n >= 1 ? (double)(m->n - r->last) : 0;
     double doublings = 0;
     for (double a = FRESH; a < age && doublings < 5; a *= 2)
         doublings++;
     return x * (1 - OPTIMISM * doublings);
 }
 
-/* Not above what more rows take. */
-static double rel(const struct time_model *m, int rows)
+/* Not above what more rows take, nor under one row. */
+static double rel(const struct time_model *m, int rows, int class)
 {
-    double x = optimistic(m, rows, line(m, rows));
-    for (int r = rows + 1; r <= TM_ROWS && r <= rows + 16; r++)
-        if (m->rel[r].n > 0)
-            x = fmin(x, m->rel[r].x);
-    return fmax(x, rows > 1 ? 1.0 : x);
-}
-
-/* The factor of a class, or of the nearest one that is known. */
-static double ctx_factor(const struct time_model *m, int class)
-{
-    for (int d = 0; d < TM_CTX; d++) {
-        if (class - d >= 0 && m->ctx[class - d].n > 0)
-            return m->ctx[class - d].x;
-        if (class + d < TM_CTX && m->ctx[class + d].n > 0)
-            return m->ctx[class + d].x;
+    double x = optimistic(m, rows, class, line(m, rows, class));
+    for (int r = rows + 1; r <= TM_ROWS && r <= rows + 16; r++) {
+        const struct tm_ratio *more = nearest(m->rel[r], class);
+        if (more)
+            x = fmin(x, more->x);
     }
-    return 1;
-}
-
-static double both_factor(const struct time_model *m, int rows, int class)
-{
-    return rows > 1 && rows <= TM_ROWS && m->both[rows][class].n >= CELL_TRUST ? m->both[rows][class].x : 1;
+    return rows > 1 ? fmax(x, 1) : 1;
 }
 
 double tm_time(const struct time_model *m, int rows, int ctx)
 {
     const int class = tm_ctx_class(ctx);
-    if (rows < 1 || !(m->pace > 0))
-        return 0;
-    return m->pace * rel(m, rows) * ctx_factor(m, class) * both_factor(m, rows, class);
+    const struct tm_ratio *pace = nearest(m->pace, class);
+    return rows < 1 || !pace ? 0 : pace->x * rel(m, rows, class);
 }
 
 void tm_see(struct time_model *m, int rows, int ctx, double ms)
@@ -123,17 +120,16 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
     const int class = tm_ctx_class(ctx);
     if (rows < 1 || rows > TM_ROWS || !(ms > 0))
         return;
+    const struct tm_ratio *known = nearest(m->pace, class);
+    struct tm_ratio *pace = &m->pace[class];
+    const double x = line(m, rows, class);
     m->n++;
-    if (!(m->pace > 0))
-        m->pace = ms / line(m, rows);
-    const double x = line(m, rows), c = ctx_factor(m, class), b = both_factor(m, rows, class);
-    m->pace = follow(m->pace, m->n_pace, ms / (x * c * b), 0.05);
-    m->n_pace += m->n_pace < 1 ? 1 - m->n_pace : m->n_pace < 1e6;
-    const double now = ms / m->pace; /* in passes of one row */
-    if (rows > 1) {
-        see(&m->rel[rows], now / (c * b), x, m->n);
-        see(&m->both[rows][class], now / (line(m, rows) * c), 1, m->n);
-    } else if (m->n_pace > CELL_TRUST) {
-        see(&m->ctx[class], now, c, m->n);
+    if (pace->n == 0)
+        *pace = (struct tm_ratio){known ? known->x : ms / x, 0.5, m->n};
+    if (rows == 1)
+        see(pace, ms, pace->x, m->n);
+    else { /* mostly the ratio: where nothing else runs, the two cannot be told apart */
+        pace->x = follow(pace->x, 1e6, ms / x, 0.01);
+        see(&m->rel[rows][class], ms / pace->x, x, m->n);
     }
 }

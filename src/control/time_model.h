@@ -1,10 +1,11 @@
 /* T(rows, context): what a pass takes on this machine, now.
  *
- * T = pace * rel(rows) * ctx(context class) * both(rows, class): the pace of one row follows every pass, quickly, so
- * that a machine that got slower or faster is seen at all lengths at once; the rest are ratios and move slowly. Each
- * follows a low quantile of the real passes, and one pass moves it only so far: a stolen core says nothing about the
- * next pass. T never falls with rows, and what was not tried for long is taken to be a little cheaper than it was, so
- * that one bad memory does not forbid a length for ever. SRC: kernels.md A.2. Read next: acceptance.h. */
+ * T = pace(context class) * rel(rows, class). The pace of one row follows every pass, quickly, so a machine that got
+ * slower or faster is seen at all lengths at once; the ratios, which choices depend on, move slowly. Both follow a low
+ * quantile of the real passes, and one pass moves them only so far: a stolen core says nothing about the next pass.
+ * A class that was never seen borrows from the nearest. T never falls with rows, and what was not tried for long is
+ * taken to be a little cheaper than it was, so that one bad memory does not forbid a length for ever. SRC: kernels.md
+ * A.2. Read next: acceptance.h. */
 #ifndef OTR_CONTROL_TIME_MODEL_H
 #define OTR_CONTROL_TIME_MODEL_H
 
@@ -15,11 +16,9 @@ struct tm_ratio {
     long last;   /* pass at which it was seen */
 };
 struct time_model {
-    double pace, n_pace;              /* ms of one row at a short context */
-    struct tm_ratio rel[TM_ROWS + 1]; /* [1] is 1 */
-    struct tm_ratio ctx[TM_CTX];
-    struct tm_ratio both[TM_ROWS + 1][TM_CTX];
-    long n; /* passes */
+    struct tm_ratio pace[TM_CTX];             /* x: ms of one row */
+    struct tm_ratio rel[TM_ROWS + 1][TM_CTX]; /* [1] is not used: it is 1 */
+    long n;                                   /* passes */
 };
 
 int tm_ctx_class(int ctx);

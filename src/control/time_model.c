@@ -2,6 +2,7 @@
 #include "control/time_model.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
 #define UP 1.15      /* most that one pass changes an estimate */

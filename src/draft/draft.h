@@ -69,6 +69,7 @@ struct draft_seen {
     bool mine; /* the tree was this method's */
     /* rows that ran: row i is node i of the tree; NULL without DRAFT_NEED_DIST. A view. */
     const float *(*logits)(void *self, int node);
+    int32_t (*best)(void *self, int node); /* the likeliest token of that row; -1: a logit was not a number */
     void *self;
 };
 

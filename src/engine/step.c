@@ -356,6 +356,12 @@ static const float *seen_logits(void *self, int node)
     return fwd_logits(a->st->e->fwd, a->t->row0 + node);
 }
 
+static int32_t seen_best(void *self, int node)
+{
+    const struct answer *a = self;
+    return fwd_argmax(a->st->e->fwd, a->t->row0 + node);
+}
+
 /* Tells every drafter of one turn. WHY one by one: the logits of others may not be there any more. */
 static void turn_observe(struct step *st, const struct turn *t)
 {
@@ -376,8 +382,10 @@ static void turn_observe(struct step *st, const struct turn *t)
                                   .n_path = kept,
                                   .mine = d == t->drafter,
                                   .self = &a};
-        if (sp->d[d].m->flags & DRAFT_NEED_DIST)
+        if (sp->d[d].m->flags & DRAFT_NEED_DIST) {
             seen.logits = seen_logits;
+            seen.best = seen_best;
+        }
         sp->d[d].m->observe(sp->d[d].self, &seen, 1);
     }
 }

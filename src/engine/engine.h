@@ -74,14 +74,17 @@ struct drafter {
     struct draft_param *param;
     int n_param;
 };
+enum { MODEL_KEY = 16 };
 struct spec {
     struct drafter d[CTL_MAX_DRAFTERS];
     int n_d;
     struct control *ctl;
     enum accept_rule rule;
     unsigned needs; /* of all drafters */
-    char *state_path, *model_key;
+    char *state_path, model_key[MODEL_KEY + 1];
 };
+/* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */
+OTR_API void model_key(const struct otr_model *m, char *key);
 void spec_free(struct spec *sp);
 void spec_seq_event(struct otr_seq *s, enum draft_event event);
 /* fit.c: T(rows) before the first step, from two layers and the head. */

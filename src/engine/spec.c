@@ -23,7 +23,6 @@ void spec_free(struct spec *sp)
         free(sp->d[i].param);
     }
     free(sp->state_path);
-    free(sp->model_key);
     free(sp);
 }
 
@@ -86,22 +85,29 @@ static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
     return h;
 }
 
-/* Names of the files that outlive the engine: by vocabulary and weights; the times by machine settings too. */
+void model_key(const struct otr_model *m, char *key)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    for (int32_t id = 0; id < tokenizer_n_vocab(m->tok); id++) {
+        size_t n;
+        const char *p = tokenizer_bytes(m->tok, id, true, &n);
+        h = hash_bytes(hash_bytes(h, p, n), "", 1);
+    }
+    snprintf(key, MODEL_KEY + 1, "%016llx", (unsigned long long)h);
+}
+
+/* Names of the files that outlive the engine: by vocabulary; the times by weights and machine settings too. */
 static int make_keys(struct spec *sp, const struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
 {
     const struct otr_model_info *m = &e->m->info;
     const int n_thr = pool_n_threads(e->pool);
-    uint64_t h = 0xcbf29ce484222325ull;
-    h = hash_bytes(h, m->name, strlen(m->name));
+    uint64_t h = hash_bytes(0xcbf29ce484222325ull, &m->tensor_bytes, sizeof m->tensor_bytes);
     h = hash_bytes(h, &m->n_params, sizeof m->n_params);
-    h = hash_bytes(h, &m->tensor_bytes, sizeof m->tensor_bytes);
-    h = hash_bytes(h, &m->n_vocab, sizeof m->n_vocab);
-    if (asprintf(&sp->model_key, "%016llx", (unsigned long long)h) < 0)
-        sp->model_key = NULL;
-    if (o->dir && sp->model_key &&
-        asprintf(&sp->state_path, "%s/control-%s-%s-%d.txt", o->dir, sp->model_key, m->kern, n_thr) < 0)
+    model_key(e->m, sp->model_key);
+    if (o->dir && asprintf(&sp->state_path, "%s/control-%s-%08x-%s-%d.txt", o->dir, sp->model_key, (unsigned)h, m->kern,
+                           n_thr) < 0)
         sp->state_path = NULL;
-    if (!sp->model_key || (o->dir && !sp->state_path))
+    if (o->dir && !sp->state_path)
         return OTR_FAIL(err, NOMEM, "no memory for file names");
     return OTR_OK;
 }

@@ -103,5 +103,5 @@ double row_refuse(struct decision *d, double a, int entry)
 
 double refused_weight(double s, double a)
 {
-    return s > 0 ? s / (s + 1 - a) : 0;
+    return s > 0 ? s / (s + (1 - a)) : 0; /* the brackets keep a = 1 at 1, however small S is */
 }

@@ -4,6 +4,8 @@
  * core from a row of probabilities, or chosen by the drafter (a delta: q = 1 at it). Entries under one parent keep
  * their order; a chain is a tree. Entries with one parent node and one token share a node, that is a row of the forward
  * pass, never the entry: a repeated token is tested, refused, and updates the residual (verification-law.md 2).
+ * A node's list is all entries under it, whichever of its entries they name as parent, in order of appearance: so the
+ * trees of several drafters merge. (A refused token has no mass left, so a repeated one is never accepted.)
  * Nodes: 0 is the committed end (its row predicts the first entry), 1.. are distinct tokens in order of appearance.
  * INV: only tree_draw makes drawn entries, so a drafter can be silly, not false. Nothing here allocates.
  * Read next: accept.h. */
@@ -48,9 +50,13 @@ struct tree {
 void tree_clear(struct tree *t);
 void tree_copy(struct tree *to, const struct tree *from); /* only what is in use */
 /* Adds a chosen entry; returns its index, or OTR_E_LIMIT when the tree is full, OTR_E_ARG for a parent that is not
- * there or a token outside [0, n_vocab). */
+ * there or a token outside [0, n_vocab). conf is clamped to [0, 1], NAN stays. */
 int tree_add(struct tree *t, int parent, int32_t token, float conf, int n_vocab);
-int tree_depth(const struct tree *t, int entry); /* entries on its path, itself included */
+/* The node of a token under a node, or -1. */
+int tree_find(const struct tree *t, int node, int32_t token);
+/* The next entry under a node after entry `after` (-1: the first one), or -1. */
+int tree_child(const struct tree *t, int node, int after);
+int tree_depth(const struct tree *t, int entry); /* entries on its path, itself included; TREE_ROOT: 0 */
 /* Keeps the first n entries. R1: for byte rules and chosen entries any n; a law rule may cut where it planned to. */
 void tree_cut(struct tree *t, int n);
 /* Keeps the entries i with keep[i]; the parent of a kept entry must be kept. Nodes are numbered anew. */

@@ -167,7 +167,7 @@ int cmd_run(int argc, char **argv)
         run_opts_help(cli_env.program, stdout);
         status = cli_close_stdout();
     } else if (o.spec.help) {
-        status = spec_opts_help();
+        status = spec_help();
     } else if (o.chat || (!o.prompt && !o.file && isatty(STDIN_FILENO))) {
         status = chat_wanted(&o);
     } else {

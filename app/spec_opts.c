@@ -3,9 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "cli.h"
 #include "draft/draft.h"
 
 #define AT(member) offsetof(struct spec_opts, member)
@@ -82,13 +80,25 @@ static void note_old(FILE *notes, const char *old, const char *now)
         fprintf(notes, "outrider: note: %s is now %s\n", old, now);
 }
 
-/* Adds n bytes as a word; a comma in front of a name (no '=' up to the next comma) begins another method. */
+/* What others call them. */
+static const struct alias {
+    const char *other, *ours;
+} aliases[] = {{"ngram", "ngram-simple"}, {"NGRAM", "ngram-simple"}, {"prompt-lookup", "ngram-simple"}};
+
+/* Adds n bytes as a method. */
 static int add_word(struct spec_opts *o, const char *s, size_t n, struct otr_err *err)
 {
     char **w = realloc(o->words, (o->n_words + 1) * sizeof *w);
     if (w)
         o->words = w;
-    char *copy = w ? strndup(s, n) : NULL;
+    const size_t name = strcspn(s, ":,");
+    char *copy = NULL;
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases && w && !copy; i++)
+        if (name == strlen(aliases[i].other) && strncmp(s, aliases[i].other, name) == 0 &&
+            asprintf(&copy, "%s%.*s", aliases[i].ours, (int)(n - name), s + name) < 0)
+            copy = NULL;
+    if (w && !copy)
+        copy = strndup(s, n);
     if (!copy)
         return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
     o->words[o->n_words++] = copy;
@@ -140,26 +150,6 @@ static int add_tune(struct spec_opts *o, const struct tune *t, const char *value
                             t->flag, t->method);
 }
 
-/* ${XDG_CACHE_HOME:-~/.cache}/outrider, made if need be; NULL where that is not possible: nothing is kept then. */
-static char *cache_dir(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *dir = NULL;
-    if (xdg && *xdg == '/' ? asprintf(&dir, "%s/outrider", xdg) < 0
-                           : !home || *home != '/' || asprintf(&dir, "%s/.cache/outrider", home) < 0)
-        return NULL;
-    char *slash = strrchr(dir, '/');
-    *slash = 0;
-    mkdir(dir, 0700);
-    *slash = '/';
-    mkdir(dir, 0700);
-    struct stat st;
-    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-        return dir;
-    free(dir);
-    return NULL;
-}
-
 int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
 {
     int rc = OTR_OK;
@@ -192,8 +182,6 @@ int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
         rc = OTR_FAIL(err, ARG, "unknown rule (--verify %.40s): --spec help lists them", o->verify);
     o->draft_max = o->draft_max ? o->draft_max : o->old_max < TREE_MAX ? o->old_max : TREE_MAX;
     o->draft_min = o->draft_min ? o->draft_min : o->old_min < TREE_MAX ? o->old_min : TREE_MAX;
-    if (rc == OTR_OK && !o->none)
-        o->dir = cache_dir();
     return rc;
 }
 
@@ -203,25 +191,6 @@ void spec_opts_free(struct spec_opts *o)
     for (size_t i = 0; i < o->n_words; i++)
         free(o->words[i]);
     free(o->words);
-    free(o->dir);
     o->words = NULL;
-    o->dir = NULL;
     o->n_words = 0;
-}
-
-int spec_opts_help(void)
-{
-    printf("Methods (--spec METHOD[:key=value,...]; several are candidates, the most valuable wins at each step):\n"
-           "  %-15s the default: prediction where a text is given, suffix, ngram-mod\n"
-           "  %-15s plain decoding\n",
-           "auto", "none");
-    for (int i = 0; i < draft_count(); i++)
-        printf("  %-15s %s\n", draft_at(i)->name, draft_at(i)->about);
-    printf(
-        "\nRules (--verify RULE) at temperature > 0; what a reply claims then is in brackets. Rules that keep the law\n"
-        "choose lengths by time, so the seed does not fix their text:\n");
-    for (int r = RULE_GREEDY + 1; r < N_RULE; r++)
-        printf("  %-15s [%s] %s\n", accept_rule_name((enum accept_rule)r),
-               accept_exact_name(accept_rule_exact((enum accept_rule)r)), accept_rule_text((enum accept_rule)r));
-    return cli_close_stdout();
 }

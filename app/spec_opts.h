@@ -18,13 +18,11 @@ struct spec_opts {
     bool help, none; /* after spec_opts_check */
     char **words;    /* [n_words] "METHOD:key=value" with what the flags add; owned */
     size_t n_words;  /* 0: automatic */
-    char *dir;       /* where what is learnt is kept, or NULL; owned */
 };
 
 struct flag_set spec_flags(struct spec_opts *o);
 /* Splits lists, adds the single flags to their methods, names new spellings for old ones on `notes`. OTR_E_ARG. */
 int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err);
 void spec_opts_free(struct spec_opts *o);
-int spec_opts_help(void); /* the methods, a line each; returns an exit status */
 
 #endif

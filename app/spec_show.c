@@ -1,6 +1,7 @@
 /* Owns how speculation is shown. See spec_show.h; read next: run.c. */
 #include "spec_show.h"
 
+#include "cli.h"
 #include "draft/draft.h"
 
 static double plain_estimate(const struct otr_gen_result *r)
@@ -55,4 +56,21 @@ const char *spec_colour(const char *method)
         if (draft_at(i)->name == method)
             return colours[i % (int)(sizeof colours / sizeof *colours)];
     return NULL;
+}
+
+int spec_help(void)
+{
+    printf("Methods (--spec METHOD[:key=value,...]; several are candidates, the most valuable wins at each step):\n"
+           "  %-15s the default: prediction where a text is given, suffix, ngram-mod\n"
+           "  %-15s plain decoding\n",
+           "auto", "none");
+    for (int i = 0; i < draft_count(); i++)
+        printf("  %-15s %s\n", draft_at(i)->name, draft_at(i)->about);
+    printf(
+        "\nRules (--verify RULE) at temperature > 0; what a reply claims then is in brackets. Rules that keep the law\n"
+        "choose lengths by time, so the seed does not fix their text:\n");
+    for (int r = RULE_GREEDY + 1; r < N_RULE; r++)
+        printf("  %-15s [%s] %s\n", accept_rule_name((enum accept_rule)r),
+               accept_exact_name(accept_rule_exact((enum accept_rule)r)), accept_rule_text((enum accept_rule)r));
+    return cli_close_stdout();
 }

@@ -15,5 +15,6 @@ json_t *spec_json(const struct otr_gen_result *r);
 void spec_line(FILE *out, const struct otr_gen_result *r);
 /* The colour of a method for --show-drafts, as a terminal sequence; NULL: not drafted. */
 const char *spec_colour(const char *method);
+int spec_help(void); /* --spec help: methods and rules, a line each; returns an exit status */
 
 #endif

@@ -128,18 +128,18 @@ static int room_of(const struct step *st, const struct otr_reply *r)
 static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
 {
     const enum accept_rule rule = rule_of(st->e, r);
-    *a = (struct draft_ask){
-        .seq = r->s->id,
-        .tok = r->s->tok,
-        .n = r->s->n + 1,
-        .n_prompt = r->before + r->n_prompt,
-        .predicted = r->g.predicted,
-        .n_predicted = r->g.n_predicted,
-        .max_entries = budget,
-        .max_depth = budget,
-        .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
-        .luck = {.rule = rule, .key = key_of(r), .n_before = r->s->n + 1, .n_vocab = st->e->m->info.n_vocab},
-        .sampling = r->g.sampling};
+    const struct accept_key key = key_of(r);
+    *a = (struct draft_ask){.seq = r->s->id,
+                            .tok = r->s->tok,
+                            .n = r->s->n + 1,
+                            .n_prompt = r->before + r->n_prompt,
+                            .predicted = r->g.predicted,
+                            .n_predicted = r->g.n_predicted,
+                            .max_entries = budget,
+                            .max_depth = budget,
+                            .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
+                            .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
+                            .sampling = r->g.sampling};
 }
 
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */

@@ -6,7 +6,7 @@
 
 #include "draft/draft.h"
 
-#define AT(member) offsetof(struct spec_opts, member)
+#define SPEC_AT(member) offsetof(struct spec_opts, member)
 #define TUNE(i) (offsetof(struct spec_opts, tune) + (i) * sizeof(const char *))
 
 /* llama.cpp's flags of single methods: which method, which of its parameters. */
@@ -36,21 +36,21 @@ enum { FIRST_OLD_TUNE = 14 };
 struct flag_set spec_flags(struct spec_opts *o)
 {
     static const struct flag flags[] = {
-        {"--spec --spec-type", FLAG_LIST, AT(methods), "METHOD",
+        {"--spec --spec-type", FLAG_LIST, SPEC_AT(methods), "METHOD",
          "speculation: auto (default), none, help, or METHOD:key=value,...; may be repeated", 0, 0,
          "LLAMA_ARG_SPEC_TYPE"},
-        {"--spec-draft-n-max", FLAG_INT, AT(draft_max), "N", "+", 0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
-        {"--spec-draft-n-min", FLAG_INT, AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)", 0,
-         TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MIN"},
-        {"--draft-max --draft --draft-n", FLAG_INT, AT(old_max), "N", NULL, 0, 1 << 20, NULL},
-        {"--draft-min --draft-n-min", FLAG_INT, AT(old_min), "N", NULL, 0, 1 << 20, NULL},
-        {"--spec-default", FLAG_BOOL, AT(preset), NULL, NULL, 0, 0, NULL},
-        {"--prediction", FLAG_STR, AT(prediction), "FILE", "the reply will resemble this text (an old file, say)", 0, 0,
-         NULL},
-        {"--verify", FLAG_STR, AT(verify), "RULE",
+        {"--spec-draft-n-max", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
+        {"--spec-draft-n-min", FLAG_INT, SPEC_AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)",
+         0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MIN"},
+        {"--draft-max --draft --draft-n", FLAG_INT, SPEC_AT(old_max), "N", NULL, 0, 1 << 20, NULL},
+        {"--draft-min --draft-n-min", FLAG_INT, SPEC_AT(old_min), "N", NULL, 0, 1 << 20, NULL},
+        {"--spec-default", FLAG_BOOL, SPEC_AT(preset), NULL, NULL, 0, 0, NULL},
+        {"--prediction", FLAG_STR, SPEC_AT(prediction), "FILE", "the reply will resemble this text (an old file, say)",
+         0, 0, NULL},
+        {"--verify", FLAG_STR, SPEC_AT(verify), "RULE",
          "rule at temperature > 0 (gumbel); others keep the law, or less: --spec help", 0, 0, NULL},
-        {"--show-drafts", FLAG_BOOL, AT(show_drafts), NULL, "colour reply tokens by the method that drafted them", 0, 0,
-         NULL},
+        {"--show-drafts", FLAG_BOOL, SPEC_AT(show_drafts), NULL, "colour reply tokens by the method that drafted them",
+         0, 0, NULL},
 #define T(i, name) {name, FLAG_STR, TUNE(i), "X", NULL, 0, 0, NULL}
         T(0, "--spec-ngram-simple-size-n"),
         T(1, "--spec-ngram-simple-size-m"),

@@ -17,6 +17,7 @@
     X(perplexity, "how well a model predicts a text")                                                                  \
     X(inspect, "what a model file holds, what it needs, why it is refused")                                            \
     X(quantize, "a model in another type")                                                                             \
+    X(datastore, "a corpus for --spec rest")                                                                          \
     X(bench, "how fast products and passes are here, beside the memory")
 
 #define X(name, about) int cmd_##name(int argc, char **argv);

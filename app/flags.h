@@ -47,7 +47,7 @@ struct flag_set {
     void *base; /* the struct that the offsets are in */
 };
 
-enum { FLAG_MAX_SETS = 4 };
+enum { FLAG_MAX_SETS = 5 };
 
 struct flag_cmd {
     const char *name, *usage, *about; /* "run", "-m MODEL [-p TEXT]", a sentence */

@@ -46,11 +46,11 @@ static const struct flag foreign[] = {
            "--mirostat-lr "
            "--mirostat-ent --adaptive-target --adaptive-decay --dry-sequence-breaker",
            "this sampler is not here; see --help for those that are"),
-    REFUSE("-md --model-draft --spec-draft-model --draft --draft-n --draft-max --draft-min --draft-p-min "
-           "--spec-draft-n-max "
-           "--spec-draft-n-min --spec-draft-p-min --spec-default -cd --ctx-size-draft -ctkd -ctvd -td -tbd -ngld -devd "
-           "-lcs -lcd",
-           "speculation comes with a later version; the output will be the same"),
+    REFUSE("-md --model-draft --spec-draft-model -hfd --spec-draft-hf -cd --ctx-size-draft -ctkd -ctvd -td -tbd -ngld "
+           "-devd",
+           "a second model comes with a later version; the other methods need none (--spec help)"),
+    IGNORE("--draft-p-min --spec-draft-p-min --draft-p-split --spec-draft-p-split", "X",
+           "how long a draft may be is measured, not set"),
     REFUSE("--prompt-cache --prompt-cache-all --prompt-cache-ro --slot-save-path", "prompts are not saved to files"),
     REFUSE("--host --port --api-key --api-key-file", "the server comes with a later version"),
     REFUSE("-gan --grp-attn-n -gaw --grp-attn-w",

@@ -12,6 +12,7 @@
 
 #include "chat.h"
 #include "json_out.h"
+#include "spec_show.h"
 
 static int read_prompt(const struct run_opts *o, struct text *t, const char **where, struct otr_err *err)
 {
@@ -66,23 +67,40 @@ static json_t *json_ids(const int32_t *ids, size_t n)
     return a;
 }
 
+/* What a pass of so many rows takes, as far as it is known. */
+static json_t *t_ms(const struct otr_engine *e)
+{
+    json_t *t = json_object();
+    for (int rows = 1; rows <= 16; rows++) {
+        char key[8];
+        const double ms = otr_engine_pass_ms(e, rows);
+        snprintf(key, sizeof key, "%d", rows);
+        if (ms > 0)
+            json_object_set_new(t, key, json_real(ms));
+    }
+    return t;
+}
+
 /* product.md section 2: keys may be added, never renamed. */
 static bool print_json(const struct session *s, const struct prompt *p, const struct otr_gen_result *r)
 {
     static const char *const stop[] = {
         [OTR_STOP_EOS] = "eos", [OTR_STOP_LENGTH] = "length", [OTR_STOP_STRING] = "stop", [OTR_STOP_ABORT] = "abort"};
-    json_t *timings = json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:I, s:i, s:i}", "prompt_n", (json_int_t)r->n_prompt,
-                                "prompt_ms", r->prompt_ms, "prompt_per_second", per_second(r->n_prompt, r->prompt_ms),
-                                "predicted_n", (json_int_t)r->n_reply, "predicted_ms", r->reply_ms,
-                                "predicted_per_second", per_second(r->n_reply, r->reply_ms), "cache_n",
-                                (json_int_t)r->n_cached, "draft_n", 0, "draft_n_accepted", 0);
-    json_t *machine = json_pack("{s:s, s:i, s:{}}", "kernel_level", s->info->kern, "threads",
-                                otr_engine_n_threads(s->engine), "t_ms");
+    json_t *timings =
+        json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:I, s:i, s:i}", "prompt_n", (json_int_t)r->n_prompt, "prompt_ms",
+                  r->prompt_ms, "prompt_per_second", per_second(r->n_prompt, r->prompt_ms), "predicted_n",
+                  (json_int_t)r->n_reply, "predicted_ms", r->reply_ms, "predicted_per_second",
+                  per_second(r->n_reply, r->reply_ms), "cache_n", (json_int_t)r->n_cached, "draft_n",
+                  (json_int_t)r->spec.n_draft, "draft_n_accepted", (json_int_t)r->spec.n_accepted);
+    static const char *const exact[] = {"bytes", "law", "none"};
+    json_t *machine = json_pack("{s:s, s:i, s:o}", "kernel_level", s->info->kern, "threads",
+                                otr_engine_n_threads(s->engine), "t_ms", t_ms(s->engine));
     return json_print(
-        json_pack("{s:s%, s:o, s:o, s:s, s:b, s:s, s:I, s:s, s:o, s:n, s:o}", "text", r->text ? r->text : "", r->n_text,
-                  "tokens", json_ids(r->tokens, r->n_reply), "prompt_tokens", json_ids(p->ids, p->n), "stop",
-                  stop[r->stop], "lossless", 1, "exact", "bytes", "seed", (json_int_t)s->o->sampling.seed, "kv_type",
-                  kv_type_name(s->o->engine.kv_type), "timings", timings, "speculative", "machine", machine));
+        json_pack("{s:s%, s:o, s:o, s:s, s:b, s:s, s:I, s:s, s:o, s:o, s:b, s:o}", "text", r->text ? r->text : "",
+                  r->n_text, "tokens", json_ids(r->tokens, r->n_reply), "prompt_tokens", json_ids(p->ids, p->n), "stop",
+                  stop[r->stop], "lossless", r->spec.exact != OTR_EXACT_NONE, "exact", exact[r->spec.exact], "seed",
+                  (json_int_t)s->o->sampling.seed, "kv_type", kv_type_name(s->o->engine.kv_type), "timings", timings,
+                  "speculative", spec_json(r), "looping", otr_tokens_loop(r->tokens, r->n_reply), "machine", machine));
 }
 
 static int finish(const struct session *s, const struct prompt *p, const struct otr_gen_result *r)
@@ -95,6 +113,7 @@ static int finish(const struct session *s, const struct prompt *p, const struct 
     fprintf(stderr, "outrider: %zu prompt tokens (%.1f/s), %zu reply tokens (%.1f/s), seed %llu%s\n", r->n_prompt,
             per_second(r->n_prompt, r->prompt_ms), r->n_reply, per_second(r->n_reply, r->reply_ms),
             (unsigned long long)s->o->sampling.seed, cli_interrupted ? "; stopped" : "");
+    spec_line(stderr, r);
     const int status = cli_close_stdout();
     if (status != CLI_OK)
         return status;
@@ -135,13 +154,6 @@ static int chat_wanted(const struct run_opts *o)
     return cli_usage(&err);
 }
 
-static int spec_help(void)
-{
-    printf("none   plain decoding\n"
-           "auto   the default: the same as none in this version, which has no speculative methods yet\n");
-    return cli_close_stdout();
-}
-
 int cmd_run(int argc, char **argv)
 {
     struct run_opts o;
@@ -154,7 +166,7 @@ int cmd_run(int argc, char **argv)
     } else if (words.help) {
         run_opts_help(cli_env.program, stdout);
         status = cli_close_stdout();
-    } else if (o.spec_help) {
+    } else if (o.spec.help) {
         status = spec_help();
     } else if (o.chat || (!o.prompt && !o.file && isatty(STDIN_FILENO))) {
         status = chat_wanted(&o);

@@ -93,8 +93,6 @@ static const struct flag prompt_flags[] = {
      0, NULL},
     {"--ignore-eos", FLAG_BOOL, AT(ignore_eos), NULL, "go on after an end token", 0, 0, NULL},
     {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object: text, tokens, timings", 0, 0, NULL},
-    {"--spec --spec-type", FLAG_LIST, AT(spec), "METHOD", "speculation: none or auto; help lists the methods", 0, 0,
-     NULL},
 };
 
 static const struct flag sampling_flags[] = {
@@ -130,6 +128,7 @@ static struct flag_cmd run_cmd(struct run_opts *o)
         .sets = {engine_flags(&o->engine),
                  {prompt_flags, N_OF(prompt_flags), o},
                  {sampling_flags, N_OF(sampling_flags), o},
+                 spec_flags(&o->spec),
                  foreign_flags()},
     };
 }
@@ -175,22 +174,6 @@ static int parse_biases(struct run_opts *o, struct otr_err *err)
     return OTR_OK;
 }
 
-static int check_spec(struct run_opts *o, struct otr_err *err)
-{
-    char q[60];
-    for (size_t i = 0; i < o->spec.n; i++) {
-        const char *s = o->spec.v[i];
-        if (strcmp(s, "help") == 0)
-            o->spec_help = true;
-        else if (strcmp(s, "none") != 0 && strcmp(s, "auto") != 0)
-            return OTR_FAIL(
-                err, ARG,
-                "not available (--spec %s): speculative methods come with a later version; this one has none and auto",
-                err_quote(q, sizeof q, s, strlen(s)));
-    }
-    return OTR_OK;
-}
-
 /* WHY 32 bits of the system's randomness: enough to differ, short enough to be typed again. */
 static int choose_seed(struct run_opts *o, struct otr_err *err)
 {
@@ -205,11 +188,11 @@ static int choose_seed(struct run_opts *o, struct otr_err *err)
     return OTR_OK;
 }
 
-static int check(struct run_opts *o, const struct flag_words *words, struct otr_err *err)
+static int check(struct run_opts *o, const struct flag_words *words, FILE *notes, struct otr_err *err)
 {
     char q[40];
     int rc;
-    if ((rc = check_spec(o, err)) < 0 || o->spec_help)
+    if ((rc = spec_opts_check(&o->spec, notes, err)) < 0 || o->spec.help)
         return rc;
     if (words->n > 0)
         return OTR_FAIL(err, ARG, "unexpected word (%s): a prompt comes after -p, in quotes",
@@ -237,14 +220,14 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, FILE *notes, struc
         .engine = engine_opts_default(), .n_predict = -1, .seed = -1, .sampling = otr_sampling_default()};
     const struct flag_cmd c = run_cmd(o);
     const int rc = flags_parse(&c, argc, argv, notes, words, err);
-    return rc < 0 || words->help ? rc : check(o, words, err);
+    return rc < 0 || words->help ? rc : check(o, words, notes, err);
 }
 
 void run_opts_free(struct run_opts *o)
 {
     flag_list_free(&o->stops);
     flag_list_free(&o->bias_text);
-    flag_list_free(&o->spec);
+    spec_opts_free(&o->spec);
     free((void *)(uintptr_t)o->sampling.bias);
     o->sampling.bias = NULL;
 }

@@ -5,6 +5,7 @@
 #define OTR_APP_RUN_OPTS_H
 
 #include "flags.h"
+#include "spec_opts.h"
 
 /* Model and engine. engine_flags fill it but for n_ctx, which means something else to other commands. */
 struct engine_opts {
@@ -27,9 +28,9 @@ struct run_opts {
     bool raw, chat, json, ignore_eos;
     int n_predict; /* -1: up to the context */
     int64_t seed;  /* as given: -1 for a random one; sampling.seed holds the one in use */
-    struct flag_list stops, bias_text, spec;
+    struct flag_list stops, bias_text;
+    struct spec_opts spec;
     struct otr_sampling sampling; /* sampling.bias is owned */
-    bool spec_help;               /* --spec help */
 };
 
 /* OTR_E_ARG: a bad command line. run_opts_free in any case. */

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "spec_show.h"
 
 /* A line on stderr, when that is a terminal, that the next one or progress_end replaces. */
 static void progress(const char *what, size_t done, size_t all)
@@ -24,6 +26,52 @@ static void progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
+/* ${XDG_CACHE_HOME:-~/.cache}/outrider, made if need be; NULL where that is not possible: nothing is kept then. */
+static char *cache_dir(void)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *dir = NULL;
+    if (xdg && *xdg == '/' ? asprintf(&dir, "%s/outrider", xdg) < 0
+                           : !home || *home != '/' || asprintf(&dir, "%s/.cache/outrider", home) < 0)
+        return NULL;
+    char *slash = strrchr(dir, '/');
+    *slash = 0;
+    mkdir(dir, 0700);
+    *slash = '/';
+    mkdir(dir, 0700);
+    struct stat st;
+    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
+        return dir;
+    free(dir);
+    return NULL;
+}
+
+/* The engine's speculation, and the predicted text as ids. */
+static int speculate(struct session *s, struct otr_err *err)
+{
+    const struct spec_opts *o = &s->o->spec;
+    char *dir = cache_dir();
+    const struct otr_spec sp = {.methods = (const char *const *)o->words,
+                                .n_methods = o->n_words,
+                                .verify = o->verify,
+                                .draft_max = o->draft_max,
+                                .draft_min = o->draft_min,
+                                .dir = dir,
+                                .seed = s->o->sampling.seed};
+    struct text t = {0};
+    int rc = otr_engine_speculate(s->engine, &sp, err);
+    free(dir);
+    if (rc < 0 || !o->prediction || (rc = cli_read_file(&t, o->prediction, err)) < 0)
+        return rc;
+    s->predicted.n = t.n; /* a token is at least a byte */
+    if (t.n > 0 && !(s->predicted.ids = malloc(t.n * sizeof *s->predicted.ids)))
+        rc = OTR_FAIL(err, NOMEM, "no memory for the predicted text");
+    const int64_t n = rc < 0 ? rc : otr_tokenize(s->model, t.bytes, t.n, 0, s->predicted.ids, t.n, err);
+    free(t.bytes);
+    s->predicted.n = n > 0 ? (size_t)n : 0;
+    return n < 0 ? (int)n : OTR_OK;
+}
+
 int session_open(struct session *s, const struct run_opts *o, struct otr_err *err)
 {
     const struct engine_opts *e = &o->engine;
@@ -40,6 +88,8 @@ int session_open(struct session *s, const struct run_opts *o, struct otr_err *er
     rc = otr_engine_create(&s->engine, s->model, &eo, err);
     if (rc == OTR_OK)
         rc = otr_seq_create(&s->seq, s->engine, err);
+    if (rc == OTR_OK && !o->spec.none)
+        rc = speculate(s, err);
     if (rc < 0)
         session_close(s);
     else if (e->n_ctx > s->info->n_ctx_train)
@@ -52,6 +102,7 @@ void session_close(struct session *s)
     otr_seq_destroy(s->seq);
     otr_engine_destroy(s->engine);
     otr_model_close(s->model);
+    free(s->predicted.ids);
     *s = (struct session){0};
 }
 
@@ -107,11 +158,22 @@ int session_encode_chat(const struct session *s, const struct otr_message *msgs,
 
 /* ---- reply ---- */
 
+struct printer {
+    bool quiet, coloured;
+    const char *drafted_by;
+};
+
 static bool on_text(void *user, const char *text, size_t n, int32_t token)
 {
-    const bool *quiet = user;
+    const struct printer *p = user;
+    const char *colour = p->coloured ? spec_colour(p->drafted_by) : NULL;
     (void)token;
-    return (*quiet || cli_write(text, n)) && !cli_interrupted;
+    if (p->quiet)
+        return !cli_interrupted;
+    bool ok = !colour || cli_write(colour, strlen(colour));
+    ok = ok && cli_write(text, n);
+    ok = ok && (!colour || cli_write("[0m", 4));
+    return ok && !cli_interrupted;
 }
 
 /* Forgets what is not a beginning of the prompt; keeps at least one token of it to run. Returns what is left. */
@@ -144,13 +206,17 @@ static int run_prompt(struct session *s, const struct prompt *p, size_t *done, s
 int session_reply(struct session *s, const struct prompt *p, size_t max_tokens, bool quiet, struct otr_gen_result *out,
                   struct otr_err *err)
 {
+    struct printer printer = {.quiet = quiet, .coloured = s->o->spec.show_drafts};
     const struct otr_gen g = {.sampling = s->o->sampling,
                               .max_tokens = max_tokens,
                               .ignore_eos = s->o->ignore_eos,
                               .stops = s->o->stops.v,
                               .n_stops = s->o->stops.n,
                               .on_text = on_text,
-                              .user = &quiet};
+                              .user = &printer,
+                              .predicted = s->predicted.ids,
+                              .n_predicted = s->predicted.n,
+                              .drafted_by = &printer.drafted_by};
     const size_t cached = keep_common(s->seq, p);
     size_t done = cached;
     int rc = OTR_OK;

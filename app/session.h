@@ -6,23 +6,25 @@
 #include "cli.h"
 #include "run_opts.h"
 
+/* Ids of a prompt; free(ids). */
+struct prompt {
+    int32_t *ids; /* [n] */
+    size_t n;
+};
+
 struct session {
     const struct run_opts *o;
     struct otr_model *model;
     const struct otr_model_info *info;
     struct otr_engine *engine;
     struct otr_seq *seq;
+    struct prompt predicted; /* the reply that is expected (--prediction) */
 };
 
 /* Opens all of it; on error nothing is left open. */
 int session_open(struct session *s, const struct run_opts *o, struct otr_err *err);
 void session_close(struct session *s);
 
-/* Ids of a prompt; free(ids). */
-struct prompt {
-    int32_t *ids; /* [n] */
-    size_t n;
-};
 /* As it stands: BOS as the vocabulary says, special tokens in the text are recognised. */
 int session_encode_raw(const struct session *s, const struct text *t, struct prompt *out, struct otr_err *err);
 int session_encode_chat(const struct session *s, const struct otr_message *msgs, size_t n_msgs, struct prompt *out,

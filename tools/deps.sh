@@ -2,7 +2,7 @@
 # Installs the Debian packages that a build needs. `deps.sh dev` adds linters, clang and the fuzzer's runtime.
 set -euo pipefail
 want="gcc libc6-dev make cmake ninja-build pkg-config libcmocka-dev libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev
-      python3 python3-pip"
+      libdivsufsort-dev python3 python3-pip"
 [ "${1:-}" = dev ] && want="$want clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind"
 
 missing=""

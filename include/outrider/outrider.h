@@ -187,6 +187,47 @@ OTR_API struct otr_sampling otr_sampling_default(void);
  * Returns the id, or an error: OTR_E_ARG (bad settings, or no logits), OTR_E_NUMERIC (a logit is NaN). */
 OTR_API int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct otr_err *err);
 
+/* ---- speculation --------------------------------------------------------------------------------------------------
+ */
+
+enum { OTR_SPEC_MAX = 31 }; /* most drafted tokens of one step */
+
+/* How an engine drafts. The reply is the same bytes with any of it, unless `verify` names a rule that says otherwise. */
+struct otr_spec {
+    const char *const *methods; /* [n_methods] "METHOD" or "METHOD:key=value,..."; candidates, the most valuable wins */
+    size_t n_methods;           /* 0: automatic */
+    const char *verify;         /* rule at temperature > 0; NULL: "gumbel" */
+    int draft_max, draft_min;   /* entries of a draft: a cap (0: OTR_SPEC_MAX), and what is not worth verifying (0: 1) */
+    int draft_fixed;            /* > 0: always so many where there are so many; 0: the controller chooses */
+    const char *dir;            /* folder for what is learnt; NULL: nothing outlives the engine */
+    uint64_t seed;              /* of methods that draw at random */
+};
+/* Replies of this engine from now on draft as spec says; NULL: plain decoding, as at first. Call it between replies.
+ * OTR_E_ARG: an unknown method, parameter or rule (the message names the nearest known one). */
+OTR_API int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *spec, struct otr_err *err);
+/* The i-th method: its name and one line about it; NULL past the last. hostile: a test's, that means harm. */
+OTR_API const char *otr_spec_method(int i, const char **about, bool *hostile);
+
+/* What a pass of so many rows takes at the engine's last context, ms; 0: unknown (no speculation, so none measured). */
+OTR_API double otr_engine_pass_ms(const struct otr_engine *e, int rows);
+/* True where the last 64 of n tokens repeat themselves (period of at most 32, or under 0.3 of their trigrams distinct):
+ * a looping reply flatters speculation, benchmarks leave it out. SRC: methods/01 section 3. */
+OTR_API bool otr_tokens_loop(const int32_t *tok, size_t n);
+
+enum otr_exact { OTR_EXACT_BYTES, OTR_EXACT_LAW, OTR_EXACT_NONE };
+
+struct otr_spec_stats {
+    size_t n_steps, n_plain; /* passes after the prompt; of these without a draft */
+    size_t n_draft, n_accepted;
+    size_t histogram[OTR_SPEC_MAX + 1]; /* [k]: drafted steps that kept k tokens */
+    size_t tried_at[OTR_SPEC_MAX];      /* [i]: drafted steps with an entry at depth i + 1 ... */
+    size_t kept_at[OTR_SPEC_MAX];       /* ... and those that kept it */
+    double draft_ms, verify_ms, accept_ms, other_ms;
+    double plain_ms;    /* what a plain pass takes, by the controller; 0: unknown */
+    const char *method; /* the one that gave most tokens; NULL: none did. Lives as long as the process */
+    enum otr_exact exact;
+};
+
 /* ---- generation ---------------------------------------------------------------------------------------------------
  */
 
@@ -204,6 +245,9 @@ struct otr_gen {
     size_t n_stops;
     otr_text_cb on_text; /* may be NULL */
     void *user;
+    const int32_t *predicted; /* [n_predicted] the reply that is expected (an old file, say); not owned */
+    size_t n_predicted;
+    const char **drafted_by; /* where given: before on_text, the method that drafted the token, or NULL */
 };
 
 struct otr_gen_result {
@@ -213,6 +257,7 @@ struct otr_gen_result {
     char *text;                         /* [n_text] and a zero byte; freed by otr_gen_result_free */
     size_t n_text;
     int32_t *tokens; /* [n_reply] */
+    struct otr_spec_stats spec;
 };
 
 /* Appends prompt[n_prompt] to s and replies. After it s holds prompt and reply without the last token (whose row has
@@ -221,6 +266,17 @@ struct otr_gen_result {
 OTR_API int otr_generate(struct otr_seq *s, const int32_t *prompt, size_t n_prompt, const struct otr_gen *g,
                          struct otr_gen_result *out, struct otr_err *err);
 OTR_API void otr_gen_result_free(struct otr_gen_result *r);
+
+/* The same in parts, for many sequences at once: open each reply (runs its prompt and draws the first token), then step
+ * all that are not done, until none is left; a step is one forward pass for all of them. */
+struct otr_reply;
+OTR_API int otr_reply_open(struct otr_reply **out, struct otr_seq *s, const int32_t *prompt, size_t n_prompt,
+                           const struct otr_gen *g, struct otr_err *err); /* g is copied, what it points to is not */
+/* Returns how many are still running. A reply that fails is done; others go on. */
+OTR_API int otr_step(struct otr_engine *e, struct otr_reply *const *replies, int n, struct otr_err *err);
+OTR_API bool otr_reply_done(const struct otr_reply *r);
+/* Ends the reply (done or not) and hands over what it has, or its error; frees r. */
+OTR_API int otr_reply_close(struct otr_reply *r, struct otr_gen_result *out, struct otr_err *err);
 
 #ifdef __cplusplus
 }

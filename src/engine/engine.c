@@ -74,6 +74,8 @@ void otr_engine_destroy(struct otr_engine *e)
     if (!e)
         return;
     assert(e->n_seq_open == 0); /* the caller destroys its sequences first */
+    spec_free(e->spec);
+    step_free(e->step);
     sampler_close(e->sampler);
     fwd_destroy(e->fwd);
     kv_destroy(e->kv);
@@ -97,11 +99,13 @@ int otr_engine_n_ctx(const struct otr_engine *e)
 
 static struct otr_seq *seq_alloc(struct otr_engine *e, struct otr_err *err)
 {
-    struct otr_seq *s = calloc(1, sizeof *s + (size_t)e->n_ctx * sizeof s->tok[0]);
-    if (!s)
+    struct otr_seq *s = calloc(1, sizeof *s + ((size_t)e->n_ctx + 1) * sizeof s->tok[0]);
+    if (!s) {
         OTR_FAIL(err, NOMEM, "no memory for a sequence of %d tokens", e->n_ctx);
-    else
-        s->e = e;
+        return NULL;
+    }
+    s->e = e;
+    s->id = ++e->n_seq_made;
     return s;
 }
 
@@ -126,6 +130,7 @@ void otr_seq_destroy(struct otr_seq *s)
         return;
     if (s->e->last == s)
         s->e->last = NULL;
+    spec_seq_event(s, SEEN_FINISHED);
     s->e->n_seq_open--;
     kv_drop(s->kv);
     free(s);
@@ -154,8 +159,11 @@ int otr_seq_truncate(struct otr_seq *s, size_t n, struct otr_err *err)
         return OTR_FAIL(err, ARG, "cannot cut a sequence of %zu tokens to %zu", s->n, n);
     if (s->e->last == s && n < s->n)
         s->e->last = NULL;
+    const bool cut = n < s->n;
     kv_truncate(s->kv, (int)n);
     s->n = n;
+    if (cut)
+        spec_seq_event(s, SEEN_TRUNCATED);
     return OTR_OK;
 }
 
@@ -229,7 +237,7 @@ int otr_seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, struct ot
 
 /* ---- sampling, scoring ---- */
 
-static int use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err)
+int engine_use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err)
 {
     if (e->sampler)
         return sampler_set(e->sampler, sp, err);
@@ -243,7 +251,7 @@ int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct 
 {
     const float *logits = otr_seq_logits(s);
     const struct history h = {.base = s->tok, .n_base = s->n};
-    const int rc = use_sampling(s->e, sp, err);
+    const int rc = engine_use_sampling(s->e, sp, err);
     if (rc < 0)
         return rc;
     if (!logits)

@@ -2,6 +2,8 @@
 #ifndef OTR_ENGINE_ENGINE_H
 #define OTR_ENGINE_ENGINE_H
 
+#include "control/control.h"
+#include "draft/draft.h"
 #include "emit/emit.h"
 #include "forward/forward.h"
 #include "sample/sample.h"
@@ -29,14 +31,67 @@ struct otr_engine {
     int n_ctx, n_batch, n_seq_open;
     const struct otr_seq *last; /* whose logits the pass holds; NULL: nobody's */
     int last_row;
+    uint64_t n_seq_made;
+    struct spec *spec; /* NULL: plain decoding */
+    struct step *step; /* scratch of a step, made by the first */
 };
 
 struct otr_seq {
     struct otr_engine *e;
     struct kv_seq *kv;
+    uint64_t id, n_step; /* never used again in this engine; steps so far (keys of draws) */
     size_t n;
-    int32_t tok[]; /* [n_ctx] */
+    int32_t tok[]; /* [n_ctx + 1] the first n have rows in the cache; while a reply runs, [n] is its newest token */
 };
+
+/* A reply on its way: see otr_reply_open. */
+struct otr_reply {
+    struct otr_seq *s;
+    struct otr_gen g;
+    struct emitter emit;
+    int32_t *tokens; /* [max] */
+    size_t n, max, n_prompt, before;
+    bool done;
+    enum otr_stop stop;
+    int rc; /* of a reply that failed, and why */
+    struct otr_err err;
+    double prompt_ms, t_reply, reply_ms;
+    struct otr_spec_stats spec;
+    size_t given[CTL_MAX_DRAFTERS]; /* tokens kept of each drafter */
+};
+
+/* reply.c: the next token of a reply is what plain decoding picks; counts tokens until one ends the reply. */
+int reply_emit(struct otr_reply *r, const int32_t *run, int n_run, int n_drafted, const char *drafter);
+
+/* step.c */
+void step_free(struct step *s);
+
+/* spec.c: the drafters, the controller and the rule of an engine. */
+struct drafter {
+    const struct draft_method *m;
+    void *self;
+    char *words; /* "METHOD:key=value,...", cut into pieces */
+    struct draft_param *param;
+    int n_param;
+};
+enum { MODEL_KEY = 16 };
+struct spec {
+    struct drafter d[CTL_MAX_DRAFTERS];
+    int n_d;
+    struct control *ctl;
+    enum accept_rule rule;
+    unsigned needs; /* of all drafters */
+    char *state_path, model_key[MODEL_KEY + 1];
+};
+/* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */
+OTR_API void model_key(const struct otr_model *m, char *key);
+void spec_free(struct spec *sp);
+void spec_seq_event(struct otr_seq *s, enum draft_event event);
+/* fit.c: T(rows) before the first step, from two layers and the head. */
+void fit_times(struct otr_engine *e, struct control *c);
+
+/* Settings of the next draws of this engine. */
+int engine_use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err);
 
 /* Appends n tokens; keep: the last one keeps its logits. On error the sequence is unchanged. */
 int seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, bool keep, struct otr_err *err);

@@ -29,9 +29,9 @@ static void carve_thread(struct fwd *f, struct arena *a, struct fwd_thread *t)
                  parts = size_mul(n_q, (size_t)f->n_chunk);
     const size_t blk = dh * ATTN_BLOCK * kv_elem_bytes(kv_get_shape(f->kv)->type);
     t->y = floats(a, (size_t)hp->n_embd);
-    t->n = floats(a, PRIV_ROWS * (size_t)hp->n_embd);
+    t->n = floats(a, FWD_MAX_LOGITS * (size_t)hp->n_embd);
     for (int kind = 0; kind < ACT_N; kind++)
-        t->act[kind] = arena_take(a, f->k->act_bytes((enum act_kind)kind, widest_input(hp), PRIV_ROWS));
+        t->act[kind] = arena_take(a, f->k->act_bytes((enum act_kind)kind, widest_input(hp), FWD_MAX_LOGITS));
     t->unit = f->w->unit_bytes > 0 ? arena_take(a, f->w->unit_bytes) : NULL;
     t->score = floats(a, n_q * ATTN_CHUNK);
     t->max = floats(a, n_q);

@@ -18,7 +18,7 @@
 enum {
     FWD_END = -1,        /* parent: the end of what the sequence has committed */
     FWD_MAX_DEPTH = 64,  /* ancestors of a row that live in scratch slots or beside them */
-    FWD_MAX_LOGITS = 16, /* rows of one call that keep logits */
+    FWD_MAX_LOGITS = 32, /* rows of one call that keep logits */
     FWD_MAX_TAPS = 8,
 };
 enum fwd_keep {

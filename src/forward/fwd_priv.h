@@ -41,7 +41,7 @@ struct seq_use {
 
 /* Buffers one thread writes alone. */
 struct fwd_thread {
-    float *y, *n;     /* [PRIV_ROWS * ...] residual and normed rows; PRIV_LIMIT values or one row each */
+    float *y, *n;     /* one residual row; [FWD_MAX_LOGITS, n_embd] normed rows */
     void *act[ACT_N]; /* private packed rows */
     void *unit;       /* a unit of weight rows, packed; NULL where the weights are packed already */
     float *score;     /* [TILE_ROWS * group, ATTN_CHUNK] */

@@ -9,6 +9,7 @@
 #include "flags.c"
 #include "foreign_flags.c"
 #include "run_opts.c"
+#include "spec_opts.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             k = utf8_char(err.msg + i, strlen(err.msg + i), &cp);
             assert(k > 0 && !utf8_is_hostile(cp));
         }
-    } else if (!words.help && !o.spec_help) {
+    } else if (!words.help && !o.spec.help) {
         assert(o.engine.model && words.n == 0 && o.n_predict != 0);
         assert(o.sampling.temp >= 0.0f && o.sampling.temp <= 1e9f);
         assert(o.sampling.n_bias == o.bias_text.n);

@@ -386,11 +386,17 @@ int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model
 
 /* ---- texts ---- */
 
-/* The prompt of a line of Spec-Bench (turns[0]) or of a plain {"prompt": ...}. */
-static const char *prompt_of(const json_t *line)
+/* The prompt of a line: Spec-Bench and MT-Bench (turns[0]), HumanEval (prompt), MBPP (text), GSM8K (question), EditEval
+ * (an instruction, and the code it is about). */
+static char *prompt_of(const json_t *line)
 {
-    const json_t *turns = json_object_get(line, "turns");
-    return json_string_value(turns ? json_array_get(turns, 0) : json_object_get(line, "prompt"));
+    const char *const keys[] = {"prompt", "text", "question", "instruction"};
+    const char *text = json_string_value(json_array_get(json_object_get(line, "turns"), 0));
+    const char *input = json_string_value(json_object_get(line, "input"));
+    for (int i = 0; i < 4 && !text; i++)
+        text = json_string_value(json_object_get(line, keys[i]));
+    char *all = NULL;
+    return text && asprintf(&all, "%s%s%s", text, input ? "\n\n" : "", input ? input : "") >= 0 ? all : NULL;
 }
 
 int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char *jsonl, int cap, int max_tok)
@@ -401,9 +407,9 @@ int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char 
     *p = (struct eq_prompts){0};
     if (!f)
         return 0;
-    while (p->n < cap && p->n < 128 && getline(&line, &room, f) > 0) {
+    while (p->n < cap && p->n < EQ_MAX_PROMPTS && getline(&line, &room, f) > 0) {
         json_t *j = json_loads(line, 0, NULL);
-        const char *text = j ? prompt_of(j) : NULL;
+        char *text = j ? prompt_of(j) : NULL;
         if (text && *text) {
             int32_t *ids = malloc((strlen(text) + 8) * sizeof *ids);
             const int64_t n =
@@ -415,6 +421,7 @@ int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char 
                 free(ids);
             }
         }
+        free(text);
         json_decref(j);
     }
     free(line);

@@ -45,10 +45,11 @@ int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model
                      struct otr_err *err);
 
 /* Up to `cap` prompts as ids, out of a folder of data sets; returns how many. */
+enum { EQ_MAX_PROMPTS = 1024 };
 struct eq_prompts {
     int n;
-    int32_t *ids[128];
-    int n_ids[128];
+    int32_t *ids[EQ_MAX_PROMPTS];
+    int n_ids[EQ_MAX_PROMPTS];
 };
 int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char *jsonl, int cap, int max_tok);
 void eq_prompts_free(struct eq_prompts *p);

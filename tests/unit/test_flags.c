@@ -13,6 +13,7 @@
 #include "flags.c"
 #include "foreign_flags.c"
 #include "run_opts.c"
+#include "spec_opts.c"
 
 /* ---- a small table ---- */
 
@@ -289,16 +290,20 @@ static void test_run_refused(void **state)
                 "f32");
     RUN_REFUSED("bad value (-ctv): q8 comes with a later version; this one has f16 and f32", "-m", "f", "-ctv", "q8");
     RUN_REFUSED("bad value (-ctk): 'int4' is not f16 or f32", "-m", "f", "-ctk", "int4");
-    RUN_REFUSED(
-        "not available (--spec ngram): speculative methods come with a later version; this one has none and auto", "-m",
-        "f", "--spec", "ngram");
+    RUN_REFUSED("unknown drafting method (--spec): 'sufix'; did you mean suffix? --spec help lists them", "-m", "f",
+                "--spec", "sufix");
+    RUN_REFUSED("flags at odds (--spec none, --spec suffix): give one of them", "-m", "f", "--spec", "none", "--spec",
+                "suffix");
+    RUN_REFUSED("unknown rule (--verify sharp): --spec help lists them", "-m", "f", "--verify", "sharp");
+    RUN_REFUSED("a setting of ngram-mod (--spec-ngram-mod-n-max), which is not among the methods: add --spec ngram-mod",
+                "-m", "f", "--spec", "suffix", "--spec-ngram-mod-n-max", "8");
     RUN_REFUSED("flag not supported (-hf): nothing is downloaded at run time; fetch the file, then -m FILE", "-hf",
                 "a/b");
     RUN_REFUSED("unknown flag (--tmep): the nearest of 'run' is --temp", "-m", "f", "--tmep", "1");
     RUN_REFUSED("flags at odds (--raw, --system): a system text needs the chat template", "-m", "f", "--raw",
                 "--system", "x");
     assert_int_equal(RUN("--spec", "help"), OTR_OK);
-    assert_true(run.spec_help);
+    assert_true(run.spec.help);
 }
 
 /* No spelling stands for two flags of one command. */

@@ -1,0 +1,196 @@
+/* Owns the flags of speculation. See spec_opts.h; read next: src/engine/spec.c. */
+#include "spec_opts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "draft/draft.h"
+
+#define SPEC_AT(member) offsetof(struct spec_opts, member)
+#define TUNE(i) (offsetof(struct spec_opts, tune) + (i) * sizeof(const char *))
+
+/* llama.cpp's flags of single methods: which method, which of its parameters. */
+static const struct tune {
+    const char *flag, *method, *key;
+} tunes[SPEC_N_TUNE] = {
+    {"--spec-ngram-simple-size-n", "ngram-simple", "size_n"},
+    {"--spec-ngram-simple-size-m", "ngram-simple", "size_m"},
+    {"--spec-ngram-simple-min-hits", "ngram-simple", "min_hits"},
+    {"--spec-ngram-map-k-size-n", "ngram-map-k", "size_n"},
+    {"--spec-ngram-map-k-size-m", "ngram-map-k", "size_m"},
+    {"--spec-ngram-map-k-min-hits", "ngram-map-k", "min_hits"},
+    {"--spec-ngram-map-k4v-size-n", "ngram-map-k4v", "size_n"},
+    {"--spec-ngram-map-k4v-size-m", "ngram-map-k4v", "size_m"},
+    {"--spec-ngram-map-k4v-min-hits", "ngram-map-k4v", "min_hits"},
+    {"--spec-ngram-mod-n-match", "ngram-mod", "n_match"},
+    {"--spec-ngram-mod-n-min", "ngram-mod", "n_min"},
+    {"--spec-ngram-mod-n-max", "ngram-mod", "n_max"},
+    {"-lcs", "ngram-cache", "static"},
+    {"-lcd", "ngram-cache", "dynamic"},
+    {"--spec-ngram-size-n", "ngram-simple", "size_n"},
+    {"--spec-ngram-size-m", "ngram-simple", "size_m"},
+    {"--spec-ngram-min-hits", "ngram-simple", "min_hits"},
+};
+enum { FIRST_OLD_TUNE = 14 };
+
+struct flag_set spec_flags(struct spec_opts *o)
+{
+    static const struct flag flags[] = {
+        {"--spec --spec-type", FLAG_LIST, SPEC_AT(methods), "METHOD",
+         "speculation: auto (default), none, help, or METHOD:key=value,...; may be repeated", 0, 0,
+         "LLAMA_ARG_SPEC_TYPE"},
+        {"--spec-draft-n-max", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
+        {"--spec-draft-n-min", FLAG_INT, SPEC_AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)",
+         0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MIN"},
+        {"--draft-max --draft --draft-n", FLAG_INT, SPEC_AT(old_max), "N", NULL, 0, 1 << 20, NULL},
+        {"--draft-min --draft-n-min", FLAG_INT, SPEC_AT(old_min), "N", NULL, 0, 1 << 20, NULL},
+        {"--spec-default", FLAG_BOOL, SPEC_AT(preset), NULL, NULL, 0, 0, NULL},
+        {"--prediction", FLAG_STR, SPEC_AT(prediction), "FILE", "the reply will resemble this text (an old file, say)",
+         0, 0, NULL},
+        {"--verify", FLAG_STR, SPEC_AT(verify), "RULE",
+         "rule at temperature > 0 (gumbel); others keep the law, or less: --spec help", 0, 0, NULL},
+        {"--show-drafts", FLAG_BOOL, SPEC_AT(show_drafts), NULL, "colour reply tokens by the method that drafted them",
+         0, 0, NULL},
+#define T(i, name) {name, FLAG_STR, TUNE(i), "X", NULL, 0, 0, NULL}
+        T(0, "--spec-ngram-simple-size-n"),
+        T(1, "--spec-ngram-simple-size-m"),
+        T(2, "--spec-ngram-simple-min-hits"),
+        T(3, "--spec-ngram-map-k-size-n"),
+        T(4, "--spec-ngram-map-k-size-m"),
+        T(5, "--spec-ngram-map-k-min-hits"),
+        T(6, "--spec-ngram-map-k4v-size-n"),
+        T(7, "--spec-ngram-map-k4v-size-m"),
+        T(8, "--spec-ngram-map-k4v-min-hits"),
+        T(9, "--spec-ngram-mod-n-match"),
+        T(10, "--spec-ngram-mod-n-min"),
+        T(11, "--spec-ngram-mod-n-max"),
+        T(12, "-lcs --lookup-cache-static"),
+        T(13, "-lcd --lookup-cache-dynamic"),
+        T(14, "--spec-ngram-size-n"),
+        T(15, "--spec-ngram-size-m"),
+        T(16, "--spec-ngram-min-hits"),
+#undef T
+    };
+    return (struct flag_set){flags, sizeof flags / sizeof flags[0], o};
+}
+
+static void note_old(FILE *notes, const char *old, const char *now)
+{
+    if (notes)
+        fprintf(notes, "outrider: note: %s is now %s\n", old, now);
+}
+
+/* What others call them. */
+static const struct alias {
+    const char *other, *ours;
+} aliases[] = {{"ngram", "ngram-simple"}, {"NGRAM", "ngram-simple"}, {"prompt-lookup", "ngram-simple"}};
+
+/* Adds n bytes as a method. */
+static int add_word(struct spec_opts *o, const char *s, size_t n, struct otr_err *err)
+{
+    char **w = realloc(o->words, (o->n_words + 1) * sizeof *w);
+    if (w)
+        o->words = w;
+    const size_t name = strcspn(s, ":,");
+    char *copy = NULL;
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases && w && !copy; i++)
+        if (name == strlen(aliases[i].other) && strncmp(s, aliases[i].other, name) == 0 &&
+            asprintf(&copy, "%s%.*s", aliases[i].ours, (int)(n - name), s + name) < 0)
+            copy = NULL;
+    if (w && !copy)
+        copy = strndup(s, n);
+    if (!copy)
+        return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
+    o->words[o->n_words++] = copy;
+    return OTR_OK;
+}
+
+/* "ngram-mod:n_max=8,n_min=2,suffix": a comma before a piece without '=' separates methods (llama.cpp's lists). */
+static int split_methods(struct spec_opts *o, const char *s, struct otr_err *err)
+{
+    const char *from = s;
+    for (const char *c = s;; c++) {
+        const char *piece = c + 1, *end = *c ? piece + strcspn(piece, ",") : NULL;
+        if (*c && (*c != ',' || memchr(piece, '=', (size_t)(end - piece)) != NULL))
+            continue;
+        const size_t n = (size_t)(c - from);
+        if (n == 4 && strncmp(from, "help", n) == 0)
+            o->help = true;
+        else if (n == 4 && strncmp(from, "none", n) == 0)
+            o->none = true;
+        else if (n > 0 && !(n == 4 && strncmp(from, "auto", n) == 0)) {
+            const int rc = add_word(o, from, n, err);
+            if (rc < 0)
+                return rc;
+        }
+        if (!*c)
+            return OTR_OK;
+        from = c + 1;
+    }
+}
+
+/* The value of a single flag goes to its method, where that is among the candidates. */
+static int add_tune(struct spec_opts *o, const struct tune *t, const char *value, struct otr_err *err)
+{
+    const size_t n = strlen(t->method);
+    bool found = false;
+    for (size_t i = 0; i < o->n_words; i++) {
+        const char *w = o->words[i];
+        char *longer;
+        if (strncmp(w, t->method, n) != 0 || (w[n] && w[n] != ':'))
+            continue;
+        found = true;
+        if (asprintf(&longer, "%s%c%s=%s", w, w[n] ? ',' : ':', t->key, value) < 0)
+            return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
+        free(o->words[i]);
+        o->words[i] = longer;
+    }
+    return found ? OTR_OK
+                 : OTR_FAIL(err, ARG, "a setting of %s (%s), which is not among the methods: add --spec %s", t->method,
+                            t->flag, t->method);
+}
+
+int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
+{
+    int rc = OTR_OK;
+    for (size_t i = 0; i < o->methods.n && rc == OTR_OK; i++)
+        rc = split_methods(o, o->methods.v[i], err);
+    if (rc == OTR_OK && o->preset)
+        rc = add_word(o, "ngram-mod", strlen("ngram-mod"), err);
+    if (rc < 0 || o->help)
+        return rc;
+    if (o->none && o->n_words > 0)
+        return OTR_FAIL(err, ARG, "flags at odds (--spec none, --spec %.60s): give one of them", o->words[0]);
+    if (o->old_max)
+        note_old(notes, "--draft-max", "--spec-draft-n-max");
+    if (o->old_min)
+        note_old(notes, "--draft-min", "--spec-draft-n-min");
+    for (int i = 0; i < SPEC_N_TUNE && rc == OTR_OK; i++) {
+        if (!o->tune[i])
+            continue;
+        if (i >= FIRST_OLD_TUNE)
+            note_old(notes, tunes[i].flag, tunes[i - FIRST_OLD_TUNE].flag);
+        rc = add_tune(o, &tunes[i], o->tune[i], err);
+    }
+    for (size_t i = 0; i < o->n_words && rc == OTR_OK; i++) {
+        char name[60];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(o->words[i], ":"), o->words[i]);
+        if (!draft_find(name))
+            rc = draft_unknown(name, err);
+    }
+    if (rc == OTR_OK && o->verify && accept_rule_find(o->verify) < 0)
+        rc = OTR_FAIL(err, ARG, "unknown rule (--verify %.40s): --spec help lists them", o->verify);
+    o->draft_max = o->draft_max ? o->draft_max : o->old_max < TREE_MAX ? o->old_max : TREE_MAX;
+    o->draft_min = o->draft_min ? o->draft_min : o->old_min < TREE_MAX ? o->old_min : TREE_MAX;
+    return rc;
+}
+
+void spec_opts_free(struct spec_opts *o)
+{
+    flag_list_free(&o->methods);
+    for (size_t i = 0; i < o->n_words; i++)
+        free(o->words[i]);
+    free(o->words);
+    o->words = NULL;
+    o->n_words = 0;
+}

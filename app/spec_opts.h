@@ -1,0 +1,28 @@
+/* Speculation on the command line: our flags, and the names that users of llama.cpp know.
+ *
+ * In: flags. Out: struct otr_spec for the engine, the predicted text. Read next: spec_opts.c, src/draft/draft_list.h.
+ */
+#ifndef OTR_APP_SPEC_OPTS_H
+#define OTR_APP_SPEC_OPTS_H
+
+#include "flags.h"
+
+enum { SPEC_N_TUNE = 17 };
+
+struct spec_opts {
+    struct flag_list methods; /* as typed; help, none and auto among them */
+    int draft_max, draft_min, old_max, old_min;
+    const char *verify, *prediction;
+    const char *tune[SPEC_N_TUNE]; /* values of llama.cpp's flags for single methods */
+    bool preset, show_drafts;
+    bool help, none; /* after spec_opts_check */
+    char **words;    /* [n_words] "METHOD:key=value" with what the flags add; owned */
+    size_t n_words;  /* 0: automatic */
+};
+
+struct flag_set spec_flags(struct spec_opts *o);
+/* Splits lists, adds the single flags to their methods, names new spellings for old ones on `notes`. OTR_E_ARG. */
+int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err);
+void spec_opts_free(struct spec_opts *o);
+
+#endif

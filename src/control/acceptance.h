@@ -1,0 +1,28 @@
+/* How likely an entry of a tree is right if its parent is: counts per drafter, by what was known before.
+ *
+ * Class of an entry: the tree's match length, the drafter's confidence, the depth. A class leans on its parent (the
+ * same without the depth), that on the drafter's whole, that on a prior; old counts fade, so that a change of text is
+ * seen within some dozen entries. SRC: verification-law.md 7 (classes), methods/02. */
+#ifndef OTR_CONTROL_ACCEPTANCE_H
+#define OTR_CONTROL_ACCEPTANCE_H
+
+#include "accept/tree.h"
+
+enum { AC_MATCH = 8, AC_CONF = 9, AC_DEPTH = 6 };
+
+struct ac_count {
+    float tried, right;
+};
+struct acceptance {
+    struct ac_count all, class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
+};
+
+double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth);
+void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right);
+
+/* reach[i]: chance that entry i is on the accepted path, for all entries of the tree. */
+void ac_reach(const struct acceptance *a, const struct tree *t, double *reach);
+/* What a step says: path [n_path] nodes were right; missed: so was none of the children of the last. */
+void ac_see_path(struct acceptance *a, const struct tree *t, const int *path, int n_path, bool missed);
+
+#endif

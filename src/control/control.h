@@ -1,0 +1,86 @@
+/* The controller: which drafters to ask, how much of a draft to verify, and when to leave it.
+ *
+ * It knows time and counts, and no tokens: for an entry of a tree it reads the drafter, the entry's confidence, its
+ * depth and the tree's match length. Zero entries is always a candidate. State outlives a request. plan    before
+ * anything is drawn: which drafters to ask and with what budget, per sequence (rule R1) choose  after the proposals:
+ * one tree a sequence and how many of its entries, all lengths scanned, over the batch learn   from the record of the
+ * step: T(rows, context), draft cost, acceptance SRC: verification-law.md 7; kernels.md A.2; methods/02, 09, 21
+ * section 7. Read next: time_model.h, plan.c, choose.c. */
+#ifndef OTR_CONTROL_CONTROL_H
+#define OTR_CONTROL_CONTROL_H
+
+#include "accept/accept.h"
+
+enum { CTL_MAX_DRAFTERS = 24, CTL_MAX_BATCH = 64 };
+
+struct ctl_drafter {
+    const char *name; /* key of what was learnt; outlives the controller */
+    bool is_lookup;   /* microseconds, no forward pass: asked freely */
+    bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
+};
+
+struct ctl_opts {
+    const struct ctl_drafter *drafter; /* [n_drafter] in the order of --spec: ties go to the first */
+    int n_drafter;
+    int max_entries;   /* --draft-max: a cap, at most TREE_MAX */
+    int min_entries;   /* --draft-min: a draft that is shorter is not verified */
+    int fixed_entries; /* >= 0: always that many where there are so many, no choice (benchmarks, shuffle tests); -1 */
+    const char *state_path; /* file of what was learnt on this machine with this model, or NULL */
+};
+
+struct control;
+/* A missing or malformed state file is no error: it starts from priors. */
+int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err);
+/* Saves (atomic rename) where a path was given. A failed save is reported in err, and the controller is gone. */
+int control_close(struct control *c, struct otr_err *err);
+
+/* T(rows, context): what a pass takes. Known before the first step from the state file or a fit (engine), then kept
+ * current by moving low quantiles of the real passes. */
+void control_guess_time(struct control *c, int rows, double ms);
+double control_time(const struct control *c, int rows, int ctx); /* expected ms; <= 0: nothing known yet */
+
+struct ctl_seq {
+    int ctx;        /* tokens in its context */
+    int room;       /* most entries this step may have: limits of reply, context, batch */
+    bool law;       /* a law rule: drawn entries are not cut afterwards */
+    uint64_t asked; /* in: drafters that can be asked at all (bit i); out of plan: those to ask now */
+    int budget;     /* out: entries to ask for */
+};
+/* Before the proposals. The same call decides for the whole batch. */
+void control_plan(struct control *c, struct ctl_seq *seq, int n_seq);
+
+struct ctl_offer {
+    int drafter; /* index, or -1: none came */
+    struct tree *tree;
+};
+/* offers[i * n_drafter + d] of sequence i; take[i]: the chosen drafter or -1; its tree is cut to what is worth it. */
+void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, const struct ctl_offer *offers, int *take);
+
+/* One step of the batch, as it went: the controller, metrics, traces and benchmarks read this and nothing else. */
+struct step_seq {
+    uint64_t seq;
+    int ctx, drafter;        /* -1: plain */
+    const struct tree *tree; /* what ran (no entries: plain) */
+    const int *path;
+    int n_path, n_emitted; /* accepted nodes; tokens that count after the cut at an end */
+    bool cut;              /* something ended the reply inside the run */
+};
+/* What became, or would have become, of a proposal: learnt from the text that was emitted anyway, so that a drafter is
+ * judged though nothing of it was verified. */
+struct step_offer {
+    int drafter; /* -1: none */
+    const struct tree *tree;
+    int path[TREE_MAX], n_path; /* nodes that the emitted tokens follow */
+    bool missed;                /* the token after them is none of the children (else: the text ended there) */
+};
+struct step_record {
+    int n_seq, n_rows;
+    const struct step_seq *seq;
+    const struct step_offer *offer;  /* [n_seq * n_drafter] */
+    double ask_ms[CTL_MAX_DRAFTERS]; /* draft time of each drafter, whole batch; 0: not asked */
+    int asked[CTL_MAX_DRAFTERS];     /* sequences it was asked for */
+    double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;
+};
+void control_learn(struct control *c, const struct step_record *r);
+
+#endif

@@ -1,0 +1,136 @@
+/* Owns T(rows, context). See time_model.h; read next: acceptance.h. */
+#include "control/time_model.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
+#define UP 1.15      /* most that one pass changes an estimate */
+#define DOWN 0.75
+enum {
+    CELL_TRUST = 4, /* passes after which a ratio of its own counts */
+    FRESH = 128,    /* passes after which what was not tried begins to look cheaper ... */
+};
+#define OPTIMISM 0.02 /* ... by this much for each doubling of the time, at most five */
+
+int tm_ctx_class(int ctx)
+{
+    int c = 0;
+    while (c < TM_CTX - 1 && ctx > 64 << c)
+        c++;
+    return c;
+}
+
+/* Stochastic approximation of the quantile, in steps relative to the value: large at first, then `least`. */
+static double follow(double value, double n, double x, double least)
+{
+    const double step = n < 12 ? 0.3 / (n + 1) + least : least;
+    double to = value * (1 + step * 2 * (x < value ? QUANTILE - 1 : QUANTILE));
+    if ((x < value && to < x) || (x > value && to > x))
+        to = x; /* never past what was seen */
+    return fmin(fmax(to, value * DOWN), value * UP);
+}
+
+static void see(struct tm_ratio *r, double x, double start, long now)
+{
+    r->x = r->n > 0 ? follow(r->x, r->n, x, 0.04) : fmin(fmax(x, start * DOWN), start * UP);
+    r->n += r->n < 1 ? 1 - r->n : r->n < 1e6;
+    r->last = now;
+}
+
+/* The entry of a class, or of the nearest class that is known; NULL: none is. */
+static const struct tm_ratio *nearest(const struct tm_ratio *of, int class)
+{
+    for (int d = 0; d < TM_CTX; d++) {
+        if (class - d >= 0 && of[class - d].n > 0)
+            return &of[class - d];
+        if (class + d < TM_CTX && of[class + d].n > 0)
+            return &of[class + d];
+    }
+    return NULL;
+}
+
+void tm_guess(struct time_model *m, int rows, double ms)
+{
+    if (rows < 1 || rows > TM_ROWS || !(ms > 0))
+        return;
+    if (rows == 1)
+        m->pace[0] = (struct tm_ratio){ms, 0.5, 0};
+    else if (m->pace[0].n > 0)
+        m->rel[rows][0] = (struct tm_ratio){ms / m->pace[0].x, 0.5, 0};
+}
+
+/* rel at any number of rows: between known ones by a line, beyond them by the last slope. */
+static double line(const struct time_model *m, int rows, int class)
+{
+    const struct tm_ratio *lo = NULL, *hi = NULL, *before = NULL;
+    int at_lo = 1, at_hi = rows, at_before = 1;
+    if (rows == 1)
+        return 1;
+    for (int r = rows < TM_ROWS ? rows : TM_ROWS; r > 1 && !before; r--) {
+        const struct tm_ratio *x = nearest(m->rel[r], class);
+        if (x && !lo)
+            lo = x, at_lo = r;
+        else if (x)
+            before = x, at_before = r;
+    }
+    if (lo && at_lo == rows)
+        return lo->x;
+    for (int r = rows; r <= TM_ROWS && !hi; r++)
+        if ((hi = nearest(m->rel[r], class)))
+            at_hi = r;
+    const double a = lo ? lo->x : 1, b = before ? before->x : 1;
+    if (hi)
+        return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
+    const double slope = lo ? (a - b) / (at_lo - at_before) : 0.1; /* a tenth of a pass, before anything is known */
+    return a + (rows - at_lo) * fmax(slope, 0.02);
+}
+
+/* A ratio that was not tried for long. */
+static double optimistic(const struct time_model *m, int rows, int class, double x)
+{
+    const struct tm_ratio *r = rows > 1 && rows <= TM_ROWS ? nearest(m->rel[rows], class) : NULL;
+    const double age = r && r->n >= 1 ? (double)(m->n - r->last) : 0;
+    double doublings = 0;
+    for (double a = FRESH; a < age && doublings < 5; a *= 2)
+        doublings++;
+    return x * (1 - OPTIMISM * doublings);
+}
+
+/* Not above what more rows take, nor under one row. */
+static double rel(const struct time_model *m, int rows, int class)
+{
+    double x = optimistic(m, rows, class, line(m, rows, class));
+    for (int r = rows + 1; r <= TM_ROWS && r <= rows + 16; r++) {
+        const struct tm_ratio *more = nearest(m->rel[r], class);
+        if (more)
+            x = fmin(x, more->x);
+    }
+    return rows > 1 ? fmax(x, 1) : 1;
+}
+
+double tm_time(const struct time_model *m, int rows, int ctx)
+{
+    const int class = tm_ctx_class(ctx);
+    const struct tm_ratio *pace = nearest(m->pace, class);
+    return rows < 1 || !pace ? 0 : pace->x * rel(m, rows, class);
+}
+
+void tm_see(struct time_model *m, int rows, int ctx, double ms)
+{
+    const int class = tm_ctx_class(ctx);
+    if (rows < 1 || rows > TM_ROWS || !(ms > 0))
+        return;
+    const struct tm_ratio *known = nearest(m->pace, class);
+    struct tm_ratio *pace = &m->pace[class];
+    const double x = line(m, rows, class);
+    m->n++;
+    if (pace->n == 0)
+        *pace = (struct tm_ratio){known ? known->x : ms / x, 0.5, m->n};
+    if (rows == 1)
+        see(pace, ms, pace->x, m->n);
+    else { /* mostly the ratio: where nothing else runs, the two cannot be told apart */
+        pace->x = follow(pace->x, 1e6, ms / x, 0.01);
+        see(&m->rel[rows][class], ms / pace->x, x, m->n);
+    }
+}

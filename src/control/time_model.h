@@ -1,0 +1,29 @@
+/* T(rows, context): what a pass takes on this machine, now.
+ *
+ * T = pace(context class) * rel(rows, class). The pace of one row follows every pass, quickly, so a machine that got
+ * slower or faster is seen at all lengths at once; the ratios, which choices depend on, move slowly. Both follow a low
+ * quantile of the real passes, and one pass moves them only so far: a stolen core says nothing about the next pass.
+ * A class that was never seen borrows from the nearest. T never falls with rows, and what was not tried for long is
+ * taken to be a little cheaper than it was, so that one bad memory does not forbid a length for ever. SRC: kernels.md
+ * A.2. Read next: acceptance.h. */
+#ifndef OTR_CONTROL_TIME_MODEL_H
+#define OTR_CONTROL_TIME_MODEL_H
+
+enum { TM_ROWS = 96, TM_CTX = 12 }; /* rows 1..TM_ROWS; context classes: up to 64, 128, 256, ... */
+
+struct tm_ratio {
+    double x, n; /* n: passes seen; 0: nothing known, below 1: a guess of a fit or a file */
+    long last;   /* pass at which it was seen */
+};
+struct time_model {
+    struct tm_ratio pace[TM_CTX];             /* x: ms of one row */
+    struct tm_ratio rel[TM_ROWS + 1][TM_CTX]; /* [1] is not used: it is 1 */
+    long n;                                   /* passes */
+};
+
+int tm_ctx_class(int ctx);
+void tm_guess(struct time_model *m, int rows, double ms); /* rows 1 first; kept until real passes come */
+void tm_see(struct time_model *m, int rows, int ctx, double ms);
+double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
+
+#endif

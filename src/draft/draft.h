@@ -1,0 +1,122 @@
+/* A drafting method: proposes tokens, then learns what happened. One file and one line in draft_list.h.
+ *
+ * In: the committed tokens of each sequence, and what the method's `needs` ask for. Out: trees. The core never asks
+ * which method it holds; a method may be wrong, slow, fail or lie: the output does not change, and the time is bounded.
+ * Calls come from the engine thread and take a batch of sequences. A method keeps its state per sequence by `seq`, a
+ * number that is never used again.
+ * Cost is measured around the calls (control.h), never reported. Read next: draft_list.h, ngram.c; control.h. */
+#ifndef OTR_DRAFT_DRAFT_H
+#define OTR_DRAFT_DRAFT_H
+
+#include "accept/accept.h"
+#include "base/pool.h"
+#include "tokenize/tokenizer.h"
+
+enum draft_flags {
+    /* needs */
+    DRAFT_NEED_PREDICTION = 1, /* nothing to do without the caller's predicted text */
+    DRAFT_NEED_DIST = 2,       /* draft_seen.logits of the rows that ran */
+    DRAFT_NEED_HIDDEN = 4,     /* draft_seen.hidden of the layers named at open (later methods) */
+    DRAFT_NEED_TEXT = 8,       /* draft_ask.text: raw bytes of the history (later methods) */
+    /* gives */
+    DRAFT_GIVE_TREE = 16,
+    DRAFT_GIVE_PROBS = 32, /* entries drawn by tree_draw */
+    /* kinds */
+    DRAFT_HOSTILE = 64,   /* for tests: left out of `auto` and of short lists */
+    DRAFT_WRAPPER = 128,  /* stands around another method */
+    DRAFT_NEED_FILE = 256 /* cannot open without a file parameter */
+};
+
+/* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */
+struct draft_param {
+    const char *key, *value;
+};
+
+struct draft_env {
+    const struct tokenizer *tok; /* of the target */
+    int n_vocab;
+    size_t max_bytes;                /* memory the method may use, all sequences together */
+    const char *dir;                 /* folder for files that outlive the process, or NULL: none are kept */
+    const char *model;               /* name that such files carry: hash of the model's vocabulary, hex */
+    uint64_t seed;                   /* of hostile and random methods */
+    const struct draft_param *param; /* [n_param] */
+    int n_param;
+};
+
+struct draft_ask {
+    uint64_t seq;
+    const int32_t *tok; /* [n] the committed history, all of it; the last one's row has not run yet */
+    size_t n;
+    size_t n_prompt;          /* tokens that the user gave (the rest are ours) */
+    const int32_t *predicted; /* [n_predicted] the reply that the caller expects, or NULL */
+    size_t n_predicted;
+    int max_entries, max_depth; /* the budget: at most TREE_MAX */
+    bool chain;                 /* only a chain is of use (the rule takes no trees) */
+    struct tree_luck luck;      /* for tree_draw; its key is the drafter's only under gumbel */
+    struct otr_sampling sampling;
+};
+
+/* What became of a proposal, or of a sequence. */
+enum draft_event { SEEN_STEP, SEEN_TRUNCATED, SEEN_FINISHED };
+struct draft_seen {
+    uint64_t seq;
+    enum draft_event event;
+    const int32_t *tok; /* [n] committed history after it; STEP: the last n_new are new */
+    size_t n, n_new;
+    const struct tree *tree; /* what ran (after cuts), whoever proposed it, or NULL */
+    const int *path;         /* [n_path] nodes that were accepted, without the end */
+    int n_path;
+    bool mine; /* the tree was this method's */
+    /* rows that ran: row i is node i of the tree; NULL without DRAFT_NEED_DIST. A view. */
+    const float *(*logits)(void *self, int node);
+    int32_t (*best)(void *self, int node); /* the likeliest token of that row; -1: a logit was not a number */
+    void *self;
+};
+
+struct draft_method {
+    const char *name, *about; /* name: CLI value and results key, never renamed; about: one line with the source */
+    uint32_t flags;
+    int (*open)(void **self, const struct draft_env *env, struct otr_err *err);
+    void (*close)(void *self);
+    /* out[i] comes cleared. A negative number: the method failed; the step goes on without it. */
+    int (*propose)(void *self, const struct draft_ask *ask, int n_ask, struct tree *out);
+    int (*observe)(void *self, const struct draft_seen *seen, int n_seen);
+    size_t (*bytes)(const void *self); /* memory in use; may be NULL */
+};
+
+const struct draft_method *draft_find(const char *name);  /* NULL: unknown */
+int draft_unknown(const char *name, struct otr_err *err); /* OTR_E_ARG, and the nearest known name */
+int draft_count(void);
+const struct draft_method *draft_at(int i);
+
+/* ---- for methods ---- */
+
+const char *draft_param_get(const struct draft_env *env, const char *key); /* the last one given, or NULL */
+/* An integer parameter in [lo, hi], `def` where it is not given. */
+int draft_param_int(const struct draft_env *env, const char *key, int def, int lo, int hi, int *out,
+                    struct otr_err *err);
+int draft_param_real(const struct draft_env *env, const char *key, double def, double lo, double hi, double *out,
+                     struct otr_err *err);
+/* Fails with the nearest known key if a parameter is none of known[n]. */
+int draft_param_check(const struct draft_env *env, const char *const *known, int n, struct otr_err *err);
+
+/* A method's record of each sequence: found by number, made on first use. A method frees what a record points to and
+ * drops it at SEEN_FINISHED. */
+struct draft_seqs {
+    size_t size;   /* bytes of a record */
+    void **record; /* [cap] */
+    uint64_t *seq; /* [cap]; 0: free */
+    int n, cap;
+};
+void *draft_seqs_find(const struct draft_seqs *s, uint64_t seq);
+/* Zeroed when new. NULL: no memory. */
+void *draft_seqs_get(struct draft_seqs *s, uint64_t seq);
+void draft_seqs_drop(struct draft_seqs *s, uint64_t seq); /* frees the record itself */
+void draft_seqs_close(struct draft_seqs *s);
+
+#include "draft/draft_list.h"
+#define X(symbol) extern const struct draft_method draft_##symbol;
+DRAFT_LIST(X)
+#undef X
+
+#endif

@@ -1,0 +1,212 @@
+/* Owns what an engine speculates with: drafters opened by name and parameters, the controller, the rule.
+ * In: struct otr_spec. Out: struct spec, used by step.c. Read next: draft/draft_list.h, control/control.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+/* What `auto` means: drafters that cost microseconds. Models and heads that lie beside the model join them later. */
+static const char *const auto_methods[] = {"prediction", "suffix", "ngram-mod"};
+
+enum { DRAFT_MEMORY = 64 << 20 }; /* bytes a method may use */
+
+void spec_free(struct spec *sp)
+{
+    if (!sp)
+        return;
+    control_close(sp->ctl, NULL);
+    for (int i = 0; i < sp->n_d; i++) {
+        if (sp->d[i].m && sp->d[i].self)
+            sp->d[i].m->close(sp->d[i].self);
+        free(sp->d[i].words);
+        free(sp->d[i].param);
+    }
+    free(sp->state_path);
+    free(sp);
+}
+
+/* "METHOD:key=value,key=value" into d->words, d->param. */
+static int parse_method(struct drafter *d, const char *text, struct otr_err *err)
+{
+    size_t n = 1;
+    for (const char *c = text; *c; c++)
+        n += *c == ',';
+    d->words = strdup(text);
+    d->param = calloc(n, sizeof *d->param);
+    if (!d->words || !d->param)
+        return OTR_FAIL(err, NOMEM, "no memory for the settings of a drafting method");
+    char *rest = strchr(d->words, ':');
+    if (rest)
+        *rest++ = 0;
+    for (char *item; rest && *rest && (item = strsep(&rest, ",")) != NULL;) {
+        char *eq = strchr(item, '='), q[40];
+        if (!eq || eq == item)
+            return OTR_FAIL(err, ARG, "bad parameter (--spec %s): '%s' is not key=value", d->words,
+                            err_quote(q, sizeof q, item, strlen(item)));
+        *eq = 0;
+        d->param[d->n_param++] = (struct draft_param){item, eq + 1};
+    }
+    return OTR_OK;
+}
+
+static int open_method(struct spec *sp, const struct otr_engine *e, const struct otr_spec *o, const char *text,
+                       struct otr_err *err)
+{
+    if (sp->n_d == CTL_MAX_DRAFTERS)
+        return OTR_FAIL(err, LIMIT, "more than %d drafting methods", CTL_MAX_DRAFTERS);
+    struct drafter *d = &sp->d[sp->n_d++];
+    int rc = parse_method(d, text, err);
+    if (rc < 0)
+        return rc;
+    const struct draft_method *m = draft_find(d->words);
+    if (!m)
+        return draft_unknown(d->words, err);
+    const struct draft_env env = {.tok = e->m->tok,
+                                  .n_vocab = e->m->info.n_vocab,
+                                  .max_bytes = DRAFT_MEMORY,
+                                  .dir = o->dir,
+                                  .model = sp->model_key,
+                                  .seed = o->seed,
+                                  .param = d->param,
+                                  .n_param = d->n_param};
+    if ((rc = m->open(&d->self, &env, err)) < 0)
+        return rc;
+    d->m = m;
+    sp->needs |= m->flags;
+    return OTR_OK;
+}
+
+static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
+{
+    const unsigned char *b = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
+    return h;
+}
+
+void model_key(const struct otr_model *m, char *key)
+{
+    uint64_t h = 0xcbf29ce484222325ull;
+    for (int32_t id = 0; id < tokenizer_n_vocab(m->tok); id++) {
+        size_t n;
+        const char *p = tokenizer_bytes(m->tok, id, true, &n);
+        h = hash_bytes(hash_bytes(h, p, n), "", 1);
+    }
+    snprintf(key, MODEL_KEY + 1, "%016llx", (unsigned long long)h);
+}
+
+/* Names of the files that outlive the engine: by vocabulary; the times by weights and machine settings too. */
+static int make_keys(struct spec *sp, const struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
+{
+    const struct otr_model_info *m = &e->m->info;
+    const int n_thr = pool_n_threads(e->pool);
+    uint64_t h = hash_bytes(0xcbf29ce484222325ull, &m->tensor_bytes, sizeof m->tensor_bytes);
+    h = hash_bytes(h, &m->n_params, sizeof m->n_params);
+    model_key(e->m, sp->model_key);
+    if (o->dir && asprintf(&sp->state_path, "%s/control-%s-%08x-%s-%d.txt", o->dir, sp->model_key, (unsigned)h, m->kern,
+                           n_thr) < 0)
+        sp->state_path = NULL;
+    if (o->dir && !sp->state_path)
+        return OTR_FAIL(err, NOMEM, "no memory for file names");
+    return OTR_OK;
+}
+
+static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
+{
+    const char *const *methods = o->n_methods > 0 ? o->methods : auto_methods;
+    const size_t n = o->n_methods > 0 ? o->n_methods : sizeof auto_methods / sizeof *auto_methods;
+    int rc = make_keys(sp, e, o, err);
+    for (size_t i = 0; i < n && rc == OTR_OK; i++)
+        rc = open_method(sp, e, o, methods[i], err);
+    if (rc < 0)
+        return rc;
+    struct ctl_drafter cd[CTL_MAX_DRAFTERS];
+    for (int i = 0; i < sp->n_d; i++)
+        cd[i] = (struct ctl_drafter){
+            .name = sp->d[i].m->name, .is_lookup = true, .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0};
+    const struct ctl_opts co = {.drafter = cd,
+                                .n_drafter = sp->n_d,
+                                .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,
+                                .min_entries = o->draft_min > 0 ? o->draft_min : 1,
+                                .fixed_entries = o->draft_fixed > 0 ? o->draft_fixed : -1,
+                                .state_path = sp->state_path};
+    if ((rc = control_open(&sp->ctl, &co, err)) < 0)
+        return rc;
+    if (control_time(sp->ctl, 1, 1) <= 0)
+        fit_times(e, sp->ctl);
+    return OTR_OK;
+}
+
+int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
+{
+    struct spec *sp = NULL;
+    if (o) {
+        const int rule = o->verify ? accept_rule_find(o->verify) : RULE_GUMBEL;
+        char q[40];
+        if (rule < 0)
+            return OTR_FAIL(err, ARG, "unknown verification rule '%s'",
+                            err_quote(q, sizeof q, o->verify, strlen(o->verify)));
+        if (o->draft_max < 0 || o->draft_max > TREE_MAX || o->draft_min < 0 || o->draft_min > TREE_MAX)
+            return OTR_FAIL(err, ARG, "drafts of %d to %d tokens (at most %d)", o->draft_min, o->draft_max, TREE_MAX);
+        if (!(sp = calloc(1, sizeof *sp)))
+            return OTR_FAIL(err, NOMEM, "no memory for speculation");
+        sp->rule = (enum accept_rule)rule;
+        const int rc = open_all(sp, e, o, err);
+        if (rc < 0) {
+            spec_free(sp);
+            return rc;
+        }
+    }
+    spec_free(e->spec);
+    e->spec = sp;
+    return OTR_OK;
+}
+
+const char *otr_spec_method(int i, const char **about, bool *hostile)
+{
+    if (i < 0 || i >= draft_count())
+        return NULL;
+    const struct draft_method *m = draft_at(i);
+    *about = m->about;
+    *hostile = (m->flags & DRAFT_HOSTILE) != 0;
+    return m->name;
+}
+
+void spec_seq_event(struct otr_seq *s, enum draft_event event)
+{
+    const struct spec *sp = s->e->spec;
+    if (!sp)
+        return;
+    const struct draft_seen seen = {.seq = s->id, .event = event, .tok = s->tok, .n = s->n};
+    for (int i = 0; i < sp->n_d; i++)
+        sp->d[i].m->observe(sp->d[i].self, &seen, 1);
+}
+
+double otr_engine_pass_ms(const struct otr_engine *e, int rows)
+{
+    return e->spec ? control_time(e->spec->ctl, rows, e->last ? (int)e->last->n : 1) : 0;
+}
+
+bool otr_tokens_loop(const int32_t *tok, size_t n)
+{
+    enum { LAST = 64, MAX_PERIOD = 32, REPEATS = 4 };
+    if (n < LAST)
+        return false;
+    const int32_t *t = tok + n - LAST;
+    for (int period = 1; period <= MAX_PERIOD && period * REPEATS <= LAST; period++) {
+        int i = LAST - 1;
+        while (i >= period && t[i] == t[i - period])
+            i--;
+        if (LAST - 1 - i >= period * (REPEATS - 1))
+            return true;
+    }
+    int distinct = 0;
+    for (int i = 0; i + 2 < LAST; i++) {
+        bool seen = false;
+        for (int j = 0; j < i && !seen; j++)
+            seen = memcmp(t + i, t + j, 3 * sizeof *t) == 0;
+        distinct += !seen;
+    }
+    return distinct * 10 < (LAST - 2) * 3;
+}

@@ -1,0 +1,539 @@
+/* The story of a step, for many replies at once:
+ *
+ *   ask the drafters -> rows -> forward -> accept -> emit -> commit -> observe -> learn
+ *
+ * Every reply stands at its newest token, whose row has not run. The step runs that row and the rows of its draft (a
+ * tree; none: plain decoding) in one pass, keeps the path that the rule accepts and one token more, and commits them.
+ * INV: nothing is ever rolled back. Rows not committed leave no trace, draws are keyed, text is emitted once.
+ * INV: emit finds the end of a reply before anything is committed: what lies behind it is not committed, observed,
+ *      counted or cached (verification-law.md 4).
+ * Read next: accept/accept.h, draft/draft.h, control/control.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+
+/* One reply in a step. */
+struct turn {
+    struct otr_reply *r;
+    struct tree *tree; /* what runs; n = 0: nothing drafted */
+    int drafter;       /* whose it is, or -1 */
+    int row0;          /* of the newest token; node i of the tree is row0 + i */
+    struct accept_verdict v;
+    int n_emitted;
+};
+
+struct step {
+    struct otr_engine *e;
+    int n, cap; /* turns */
+    struct turn *turn;
+    struct tree *tree;         /* [cap * CTL_MAX_DRAFTERS] proposals */
+    struct tree none;          /* the empty tree */
+    struct ctl_seq *plan;      /* [cap] */
+    struct ctl_offer *offer;   /* [cap * n_d] */
+    struct draft_ask *ask;     /* [cap] */
+    struct tree *proposal;     /* [cap] of the drafter that is asked */
+    struct draft_seen *seen;   /* [cap] */
+    struct step_seq *seq;      /* [cap] */
+    struct step_offer *judged; /* [cap * n_d] */
+    int *take, *of;            /* [cap] */
+    struct step_record record;
+    struct accept_scratch *scratch;
+    int32_t path[TREE_MAX + 1];
+};
+
+void step_free(struct step *s)
+{
+    if (!s)
+        return;
+    accept_scratch_close(s->scratch);
+    free(s->turn);
+    free(s->tree);
+    free(s->plan);
+    free(s->offer);
+    free(s->ask);
+    free(s->proposal);
+    free(s->seen);
+    free(s->seq);
+    free(s->judged);
+    free(s->take);
+    free(s->of);
+    free(s);
+}
+
+static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
+{
+    if (e->step && e->step->cap >= n)
+        return OTR_OK;
+    const size_t c = (size_t)n;
+    struct step *s = calloc(1, sizeof *s);
+    if (s) {
+        s->e = e;
+        s->cap = n;
+        s->turn = calloc(c, sizeof *s->turn);
+        s->tree = malloc(c * CTL_MAX_DRAFTERS * sizeof *s->tree); /* untouched pages cost nothing */
+        s->plan = calloc(c, sizeof *s->plan);
+        s->offer = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->offer);
+        s->ask = calloc(c, sizeof *s->ask);
+        s->proposal = malloc(c * sizeof *s->proposal);
+        s->seen = calloc(c, sizeof *s->seen);
+        s->seq = calloc(c, sizeof *s->seq);
+        s->judged = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->judged);
+        s->take = calloc(c, sizeof *s->take);
+        s->of = calloc(c, sizeof *s->of);
+    }
+    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seen || !s->seq ||
+        !s->judged || !s->take || !s->of) {
+        step_free(s);
+        return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
+    }
+    const int rc = accept_scratch_open(&s->scratch, e->m->info.n_vocab, err);
+    if (rc < 0) {
+        step_free(s);
+        return rc;
+    }
+    step_free(e->step);
+    e->step = s;
+    return OTR_OK;
+}
+
+static enum accept_rule rule_of(const struct otr_engine *e, const struct otr_reply *r)
+{
+    if (r->g.sampling.temp <= 0)
+        return RULE_GREEDY;
+    return e->spec ? e->spec->rule : RULE_GUMBEL;
+}
+
+static struct accept_key key_of(const struct otr_reply *r)
+{
+    return (struct accept_key){.seed = r->g.sampling.seed, .step = r->s->n_step};
+}
+
+/* ---- ask ---- */
+
+/* Most entries that the reply, the context and a pass have room for. */
+static int room_of(const struct step *st, const struct otr_reply *r)
+{
+    const struct otr_engine *e = st->e;
+    size_t room = r->max - r->n - 1; /* the pass emits one token more than it keeps of the draft */
+    const size_t ctx = (size_t)e->n_ctx - r->s->n - 1, batch = (size_t)(e->n_batch / st->n) - 1,
+                 scratch = (size_t)(kv_n_scratch(e->kv) / st->n);
+    room = ctx < room ? ctx : room;
+    room = batch < room ? batch : room;
+    room = scratch < room ? scratch : room;
+    return room < TREE_MAX ? (int)room : TREE_MAX;
+}
+
+static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
+{
+    const enum accept_rule rule = rule_of(st->e, r);
+    const struct accept_key key = key_of(r);
+    *a = (struct draft_ask){.seq = r->s->id,
+                            .tok = r->s->tok,
+                            .n = r->s->n + 1,
+                            .n_prompt = r->before + r->n_prompt,
+                            .predicted = r->g.predicted,
+                            .n_predicted = r->g.n_predicted,
+                            .max_entries = budget,
+                            .max_depth = budget,
+                            .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
+                            .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
+                            .sampling = r->g.sampling};
+}
+
+/* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
+static void ask_one(struct step *st, int d)
+{
+    const struct spec *sp = st->e->spec;
+    const struct drafter *dr = &sp->d[d];
+    int n = 0;
+    for (int i = 0; i < st->n; i++)
+        if (st->plan[i].asked >> d & 1) {
+            fill_ask(st, st->turn[i].r, st->plan[i].budget, &st->ask[n]);
+            tree_clear(&st->proposal[n]);
+            st->of[n++] = i;
+        }
+    if (n == 0)
+        return;
+    const double t0 = clock_ms();
+    const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
+    const double ms = clock_ms() - t0;
+    st->record.ask_ms[d] = ms;
+    st->record.asked[d] = n;
+    for (int j = 0; j < n && rc >= 0; j++) {
+        struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
+        if (st->proposal[j].n == 0 ||
+            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].budget, NULL) < 0)
+            continue;
+        tree_copy(t, &st->proposal[j]);
+        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
+    }
+}
+
+/* Trees for every turn. */
+static void step_ask(struct step *st)
+{
+    const struct spec *sp = st->e->spec;
+    for (int i = 0; i < st->n; i++) {
+        st->turn[i].tree = &st->none;
+        st->turn[i].drafter = -1;
+    }
+    if (!sp)
+        return;
+    for (int i = 0; i < st->n; i++) {
+        const struct otr_reply *r = st->turn[i].r;
+        uint64_t can = 0;
+        for (int d = 0; d < sp->n_d; d++)
+            if (r->g.n_predicted > 0 || !(sp->d[d].m->flags & DRAFT_NEED_PREDICTION))
+                can |= 1ull << d;
+        st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
+                                       .room = room_of(st, r),
+                                       .law = accept_rule_exact(rule_of(st->e, r)) == EXACT_LAW,
+                                       .asked = can};
+    }
+    for (int i = 0; i < st->n * sp->n_d; i++)
+        st->offer[i] = (struct ctl_offer){.drafter = -1};
+    control_plan(sp->ctl, st->plan, st->n);
+    for (int d = 0; d < sp->n_d; d++)
+        ask_one(st, d);
+    control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
+    for (int i = 0; i < st->n; i++)
+        if (st->take[i] >= 0) {
+            st->turn[i].drafter = st->take[i];
+            st->turn[i].tree = st->offer[i * sp->n_d + st->take[i]].tree;
+        }
+}
+
+/* ---- rows, forward ---- */
+
+static int step_rows(struct step *st)
+{
+    struct fwd_row *rows = st->e->rows;
+    int n = 0;
+    for (int i = 0; i < st->n; i++) {
+        struct turn *t = &st->turn[i];
+        struct otr_seq *s = t->r->s;
+        t->row0 = n;
+        rows[n++] = (struct fwd_row){.token = s->tok[s->n], .seq = s->kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+        for (int k = 1; k < t->tree->n_node; k++)
+            rows[n++] = (struct fwd_row){.token = t->tree->node_token[k],
+                                         .seq = s->kv,
+                                         .parent = t->row0 + t->tree->node_parent[k],
+                                         .keep = FWD_KEEP_LOGITS};
+    }
+    return n;
+}
+
+/* The pass, without the head where its rows are too many for one call. */
+static int step_forward(struct step *st, int n_rows, struct otr_err *err)
+{
+    struct otr_engine *e = st->e;
+    if (n_rows <= FWD_MAX_LOGITS)
+        return fwd_run(e->fwd, e->rows, n_rows, err);
+    for (int i = 0; i < n_rows; i++)
+        e->rows[i].keep = 0;
+    const int rc = fwd_begin(e->fwd, e->rows, n_rows, err);
+    if (rc < 0)
+        return rc;
+    fwd_embed(e->fwd);
+    fwd_layers(e->fwd, 0, e->m->info.n_layer);
+    return OTR_OK;
+}
+
+/* ---- accept ---- */
+
+struct answer { /* the target as the rules see it */
+    struct step *st;
+    const struct turn *t;
+};
+
+static struct history history_at(struct step *st, const struct turn *t, int node)
+{
+    const struct otr_seq *s = t->r->s;
+    int depth = 0;
+    for (int k = node; k > 0; k = t->tree->node_parent[k])
+        depth++;
+    for (int k = node, i = depth; k > 0; k = t->tree->node_parent[k])
+        st->path[--i] = t->tree->node_token[k];
+    return (struct history){s->tok, s->n + 1, st->path, (size_t)depth};
+}
+
+static int32_t answer_pick(void *self, int node, struct otr_err *err)
+{
+    const struct answer *a = self;
+    struct otr_engine *e = a->st->e;
+    const int row = a->t->row0 + node;
+    if (!sampler_is_plain_greedy(e->sampler)) {
+        const struct history h = history_at(a->st, a->t, node);
+        return sampler_pick(e->sampler, fwd_logits(e->fwd, row), &h, 0, err);
+    }
+    const int best = fwd_argmax(e->fwd, row);
+    return best >= 0 ? best
+                     : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens",
+                                a->t->r->s->n + 1);
+}
+
+static int answer_dist(void *self, int node, struct dist *out, struct otr_err *err)
+{
+    const struct answer *a = self;
+    const struct history h = history_at(a->st, a->t, node);
+    return sampler_dist(a->st->e->sampler, fwd_logits(a->st->e->fwd, a->t->row0 + node), &h, out, err);
+}
+
+static int turn_accept(struct step *st, struct turn *t)
+{
+    struct otr_engine *e = st->e;
+    struct otr_reply *r = t->r;
+    struct answer a = {st, t};
+    const struct accept_target target = {&a, answer_pick, answer_dist};
+    const struct accept_key key = key_of(r);
+    const struct accept_dice dice = accept_keyed_dice(&key);
+    const int rc = engine_use_sampling(e, &r->g.sampling, &r->err);
+    if (rc < 0)
+        return rc;
+    return accept_decide(rule_of(e, r), t->tree, &target, &dice, st->scratch, &t->v, &r->err);
+}
+
+/* ---- emit, commit ---- */
+
+static void count(struct turn *t)
+{
+    struct otr_spec_stats *sp = &t->r->spec;
+    const int kept = t->v.n < t->n_emitted ? t->v.n : t->n_emitted;
+    sp->n_steps++;
+    if (t->tree->n == 0) {
+        sp->n_plain++;
+        return;
+    }
+    int deepest = 0;
+    for (int i = 0; i < t->tree->n; i++) {
+        const int d = tree_depth(t->tree, i);
+        deepest = d > deepest ? d : deepest;
+    }
+    sp->n_draft += (size_t)t->tree->n;
+    sp->n_accepted += (size_t)kept;
+    sp->histogram[kept]++;
+    for (int i = 0; i < deepest; i++)
+        sp->tried_at[i]++;
+    for (int i = 0; i < kept; i++)
+        sp->kept_at[i]++;
+    t->r->given[t->drafter] += (size_t)kept;
+}
+
+/* The accepted run goes out, and what is before its end into the cache. */
+static int turn_emit(struct step *st, struct turn *t)
+{
+    struct otr_reply *r = t->r;
+    struct otr_seq *s = r->s;
+    int32_t run[TREE_MAX + 1];
+    int rows[TREE_MAX + 1];
+    for (int i = 0; i < t->v.n; i++)
+        run[i] = t->tree->node_token[t->v.node[i]];
+    run[t->v.n] = t->v.next;
+    const char *name = t->drafter >= 0 ? st->e->spec->d[t->drafter].m->name : NULL;
+    const int n = reply_emit(r, run, t->v.n + 1, t->v.n, name);
+    if (n < 0)
+        return n;
+    t->n_emitted = n;
+    for (int i = 0; i < n; i++) /* the newest token, and all emitted ones but the last */
+        rows[i] = t->row0 + (i == 0 ? 0 : t->v.node[i - 1]);
+    fwd_commit(st->e->fwd, s->kv, rows, n);
+    memcpy(s->tok + s->n + 1, run, (size_t)n * sizeof *run);
+    s->n += (size_t)n;
+    s->n_step++;
+    count(t);
+    st->e->last = s;
+    st->e->last_row = rows[n - 1];
+    return OTR_OK;
+}
+
+/* ---- observe ---- */
+
+static const float *seen_logits(void *self, int node)
+{
+    const struct answer *a = self;
+    return fwd_logits(a->st->e->fwd, a->t->row0 + node);
+}
+
+static int32_t seen_best(void *self, int node)
+{
+    const struct answer *a = self;
+    return fwd_argmax(a->st->e->fwd, a->t->row0 + node);
+}
+
+/* Tells every drafter of one turn. WHY one by one: the logits of others may not be there any more. */
+static void turn_observe(struct step *st, const struct turn *t)
+{
+    const struct spec *sp = st->e->spec;
+    const struct otr_reply *r = t->r;
+    if (!sp || r->rc < 0)
+        return;
+    struct answer a = {st, t};
+    const int kept = t->v.n < t->n_emitted - 1 ? t->v.n : t->n_emitted - 1;
+    for (int d = 0; d < sp->n_d; d++) {
+        struct draft_seen seen = {.seq = r->s->id,
+                                  .event = SEEN_STEP,
+                                  .tok = r->s->tok,
+                                  .n = r->s->n + (r->done ? 0 : 1), /* an end has no row, and may be replaced */
+                                  .n_new = (size_t)(t->n_emitted - (r->done ? 1 : 0)),
+                                  .tree = t->tree,
+                                  .path = t->v.node,
+                                  .n_path = kept,
+                                  .mine = d == t->drafter,
+                                  .self = &a};
+        if (sp->d[d].m->flags & DRAFT_NEED_DIST) {
+            seen.logits = seen_logits;
+            seen.best = seen_best;
+        }
+        sp->d[d].m->observe(sp->d[d].self, &seen, 1);
+    }
+}
+
+/* ---- the step ---- */
+
+static double lap(double *t)
+{
+    const double now = clock_ms(), d = now - *t;
+    *t = now;
+    return d;
+}
+
+static int turn_run(struct step *st, struct turn *t, double *clock)
+{
+    int rc = turn_accept(st, t);
+    const double accept_ms = lap(clock);
+    st->record.accept_ms += accept_ms;
+    t->r->spec.accept_ms += accept_ms;
+    if (rc == OTR_OK)
+        rc = turn_emit(st, t);
+    st->record.emit_ms += lap(clock);
+    t->r->rc = rc;
+    if (rc == OTR_OK)
+        turn_observe(st, t);
+    st->record.other_ms += lap(clock);
+    return rc;
+}
+
+/* Heads of as many turns as fit into one call, then each turn's end. All rows were in the pass already if `whole`. */
+static int step_turns(struct step *st, bool whole, double *clock, struct otr_err *err)
+{
+    for (int i = 0; i < st->n;) {
+        int heads[FWD_MAX_LOGITS], n = 0, last = i;
+        for (; last < st->n && n + st->turn[last].tree->n_node <= FWD_MAX_LOGITS; last++)
+            for (int k = 0; k < st->turn[last].tree->n_node; k++)
+                heads[n++] = st->turn[last].row0 + k;
+        if (!whole) {
+            const int rc = fwd_head(st->e->fwd, heads, n, err);
+            if (rc < 0)
+                return rc;
+        }
+        st->record.forward_ms += lap(clock);
+        for (; i < last; i++)
+            turn_run(st, &st->turn[i], clock);
+    }
+    return OTR_OK;
+}
+
+/* What the emitted tokens say about every proposal for a turn. */
+static void judge(struct step *st, int i)
+{
+    const struct turn *t = &st->turn[i];
+    const struct otr_seq *s = t->r->s;
+    const int n_d = st->e->spec->n_d, n = t->n_emitted;
+    for (int d = 0; d < n_d; d++) {
+        const struct ctl_offer *o = &st->offer[i * n_d + d];
+        struct step_offer *j = &st->judged[i * n_d + d];
+        *j = (struct step_offer){.drafter = t->r->rc < 0 ? -1 : o->drafter, .tree = o->tree};
+        if (j->drafter < 0)
+            continue;
+        j->n_path = tree_follow(o->tree, s->tok + s->n + 1 - n, n, j->path);
+        j->missed = j->n_path < n;
+    }
+}
+
+static void step_learn(struct step *st, int n_rows)
+{
+    struct spec *sp = st->e->spec;
+    const double each = 1.0 / st->n;
+    double draft_ms = 0;
+    for (int d = 0; sp && d < sp->n_d; d++)
+        draft_ms += st->record.ask_ms[d];
+    st->record.draft_ms = draft_ms;
+    for (int i = 0; i < st->n; i++) {
+        const struct turn *t = &st->turn[i];
+        t->r->spec.draft_ms += draft_ms * each;
+        t->r->spec.verify_ms += st->record.forward_ms * each;
+        t->r->reply_ms = clock_ms() - t->r->t_reply;
+        st->seq[i] = (struct step_seq){.seq = t->r->s->id,
+                                       .ctx = (int)t->r->s->n,
+                                       .drafter = t->drafter,
+                                       .tree = t->tree,
+                                       .path = t->v.node,
+                                       .n_path = t->v.n,
+                                       .n_emitted = t->n_emitted,
+                                       .cut = t->r->done};
+        if (sp)
+            judge(st, i);
+    }
+    if (!sp)
+        return;
+    st->record.n_seq = st->n;
+    st->record.n_rows = n_rows;
+    st->record.seq = st->seq;
+    st->record.offer = st->judged;
+    control_learn(sp->ctl, &st->record);
+    for (int i = 0; i < st->n; i++)
+        st->turn[i].r->spec.plain_ms = control_time(sp->ctl, 1, (int)st->turn[i].r->s->n);
+}
+
+int otr_step(struct otr_engine *e, struct otr_reply *const *replies, int n, struct otr_err *err)
+{
+    int n_run = 0;
+    for (int i = 0; i < n; i++)
+        n_run += !otr_reply_done(replies[i]);
+    if (n_run == 0)
+        return 0;
+    if (n_run > CTL_MAX_BATCH || n_run > e->n_batch)
+        return OTR_FAIL(err, LIMIT, "%d replies in one step (at most %d)", n_run,
+                        e->n_batch < CTL_MAX_BATCH ? e->n_batch : CTL_MAX_BATCH);
+    int rc = step_reserve(e, n_run, err);
+    if (rc < 0)
+        return rc;
+    struct step *st = e->step;
+    struct otr_err why = {0};
+    st->n = 0;
+    tree_clear(&st->none);
+    memset(&st->record, 0, sizeof st->record);
+    for (int i = 0; i < n; i++)
+        if (!otr_reply_done(replies[i]))
+            st->turn[st->n++] = (struct turn){.r = replies[i]};
+    double clock = clock_ms();
+    step_ask(st);
+    lap(&clock);
+    int n_rows = step_rows(st);
+    rc = step_forward(st, n_rows, &why);
+    if (rc == OTR_E_LIMIT && n_rows > st->n) { /* no page for the drafts: without them, then */
+        for (int i = 0; i < st->n; i++) {
+            st->turn[i].tree = &st->none;
+            st->turn[i].drafter = -1;
+        }
+        n_rows = step_rows(st);
+        rc = step_forward(st, n_rows, &why);
+    }
+    if (rc == OTR_OK)
+        rc = step_turns(st, n_rows <= FWD_MAX_LOGITS, &clock, &why);
+    for (int i = 0; i < st->n && rc < 0; i++) { /* the pass failed for all */
+        st->turn[i].r->rc = rc;
+        st->turn[i].r->err = why;
+    }
+    if (rc < 0) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    step_learn(st, n_rows);
+    for (int i = n_run = 0; i < n; i++)
+        n_run += !otr_reply_done(replies[i]);
+    return n_run;
+}

@@ -161,7 +161,7 @@ static void test_bad_rows(void **state)
 {
     static const int32_t id[] = {1, 2, 3}, out_of_range[] = {1, 2, V}, negative[] = {-1, 2, 3}, twice[] = {1, 3, 1};
     static const double p[] = {1, 2, 3};
-    static const double minus[] = {1, -1, 3}, nan[] = {1, NAN, 3}, inf[] = {1, HUGE_VAL, 3}, zero[] = {0, 0, 0},
+    static const double minus[] = {1, -1, 3}, nan[] = {1, (double)NAN, 3}, inf[] = {1, HUGE_VAL, 3}, zero[] = {0, 0, 0},
                         too_large[] = {DBL_MAX, DBL_MAX, 1};
     static int32_t long_id[TREE_ROW_CAP + 1];
     static double long_p[TREE_ROW_CAP + 1];
@@ -306,7 +306,7 @@ static void test_check_says(void **state)
     REFUSED(t.entry[1].row = 0, "a row out of order");
     REFUSED(t.row[1].id = t.row_id, "a row that is not in the store");
     REFUSED(t.row_id[4] = t.row_id[3], "do not ascend");
-    REFUSED(t.row_p[0] = NAN, "a value outside");
+    REFUSED(t.row_p[0] = (double)NAN, "a value outside");
     REFUSED(t.row_p[0] *= 0.5, "does not sum to 1");
     REFUSED((t.entry[0].token = 77, t.node_token[1] = 77), "a token its row does not hold");
     REFUSED(t.row_used = 7, "values are used");

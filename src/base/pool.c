@@ -39,8 +39,9 @@ static _Thread_local int spin_rounds = SPIN_MAX;
 /* By load: late threads are judged over a window of running time; the judgement holds for a while, longer each time. */
 #define LATE_MS 0.4    /* shorter waits come from the work itself; another program takes a time slice */
 #define WINDOW_MS 20.0 /* of runs */
-#define LOSS_SHARE 0.8 /* of 1 / n_active: below 1, for where memory is the limit the last thread adds less than that  \
-                        */
+#define LOSS_SHARE                                                                                                     \
+    0.8 /* of 1 / n_active: below 1, for where memory is the limit the last thread adds less than that                 \
+         */
 #define HOLD_MIN_MS 100.0
 #define HOLD_MAX_MS 1600.0
 
@@ -125,16 +126,18 @@ static double signal_wait(struct signal *s, uint32_t old, bool crowded)
 void pool_barrier(const struct pool_ctx *ctx)
 {
     struct pool *p = ctx->pool;
-    if (ctx->n_threads == 1)
+    /* INV: ctx is not read after the arrival; the next run may be writing it */
+    const int n = ctx->n_threads, tid = ctx->tid;
+    if (n == 1)
         return;
     const uint32_t turn = atomic_load_explicit(&p->turn.word, memory_order_relaxed);
-    if (atomic_fetch_add(&p->arrived, 1) == ctx->n_threads - 1) {
+    if (atomic_fetch_add(&p->arrived, 1) == n - 1) {
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&p->last, ctx->tid, memory_order_relaxed);
+        atomic_store_explicit(&p->last, tid, memory_order_relaxed);
         signal_change(&p->turn);
         return;
     }
-    const double ms = signal_wait(&p->turn, turn, p->crowded); /* INV: after the run's last barrier ctx may change */
+    const double ms = signal_wait(&p->turn, turn, p->crowded);
     if (ms > LATE_MS)
         atomic_fetch_add(&p->late_us[atomic_load_explicit(&p->last, memory_order_relaxed)], (uint32_t)(1e3 * ms));
 }
@@ -238,10 +241,13 @@ void pool_run(struct pool *p, pool_fn fn, void *arg)
     const bool bound = p->pinned && p->n_active > 1 && bind_caller(&p->seat[0].core, &old);
     p->fn = fn;
     p->arg = arg;
-    for (int i = 0; i < p->n_active; i++)
-        p->by_tid[i]->ctx = (struct pool_ctx){p, i, p->n_active};
-    for (int i = 1; i < p->n_active; i++)
-        signal_change(&p->by_tid[i]->go);
+    for (int i = 0; i < p->n_active; i++) {
+        struct seat *s = p->by_tid[i];
+        s->ctx.tid = i;
+        s->ctx.n_threads = p->n_active;
+        if (i > 0)
+            signal_change(&s->go);
+    }
     fn(&p->seat[0].ctx, arg);
     pool_barrier(&p->seat[0].ctx);
     if (bound)

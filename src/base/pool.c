@@ -36,14 +36,15 @@ enum {
 };
 static _Thread_local int spin_rounds = SPIN_MAX;
 
-/* By load: late threads are judged over a window of running time; the judgement holds for a while, longer each time. */
-#define LATE_MS 0.4    /* shorter waits come from the work itself; another program takes a time slice */
-#define WINDOW_MS 20.0 /* of runs */
-#define LOSS_SHARE                                                                                                     \
-    0.8 /* of 1 / n_active: below 1, for where memory is the limit the last thread adds less than that                 \
-         */
-#define HOLD_MIN_MS 100.0
-#define HOLD_MAX_MS 1600.0
+/* By load: late threads are judged over a window of running time; the judgement holds for a while, longer each time.
+ * LATE_MS: shorter waits come from the work itself. WINDOW_MS: a program of nice 19 takes a slice of 4 ms once in a
+ * while, one of nice 0 every other one. LOSS_SHARE, of 1 / n_active: where memory is the limit the last thread adds
+ * less than that (SPEED.md). */
+#define LATE_MS 0.4
+#define WINDOW_MS 30.0
+#define LOSS_SHARE 0.8
+#define HOLD_MIN_MS 300.0
+#define HOLD_MAX_MS 2400.0
 
 struct signal { /* a word that changes, alone on its cache line */
     _Alignas(CACHE_LINE) _Atomic uint32_t word;

@@ -384,14 +384,14 @@ static void test_pinning(void **state)
 /* One CPU allowed: one thread by default, and more still work. */
 static void test_one_cpu(void **state)
 {
-    cpu_set_t mine, one;
+    cpu_set_t mine, first;
     (void)state;
     assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
-    CPU_ZERO(&one);
-    for (size_t i = 0; CPU_COUNT(&one) == 0; i++)
+    CPU_ZERO(&first);
+    for (size_t i = 0; CPU_COUNT(&first) == 0; i++)
         if (CPU_ISSET(i, &mine))
-            CPU_SET(i, &one);
-    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+            CPU_SET(i, &first);
+    assert_int_equal(sched_setaffinity(0, sizeof first, &first), 0);
     const int n = pool_default_threads();
     struct pool *p = create(3);
     struct work w = {.n_barrier = 20};

@@ -1,20 +1,21 @@
 /* The one thread pool of an engine. Work is split by index, never by who is free, so results cannot depend on it.
  *
- * pool_run starts fn on all threads (the caller is thread 0) and returns when all are done. Inside fn, pool_barrier
- * joins the threads. Waiting spins first, then sleeps on a futex; between runs the threads sleep. */
+ * pool_run starts fn on the active threads (the caller is thread 0) and returns when all are done. Inside fn,
+ * pool_barrier joins them. Waiting spins first, then sleeps on a futex; between runs the threads sleep.
+ * A child of fork has no threads: it must not use the pool, nor destroy it. */
 #ifndef OTR_BASE_POOL_H
 #define OTR_BASE_POOL_H
 
 #include "base/err.h"
 
-enum { POOL_MAX_THREADS = 256 };
+enum { POOL_MAX_THREADS = 256, POOL_BY_LOAD = 0 };
 
 struct pool;
 
 /* One per call of fn. */
 struct pool_ctx {
     struct pool *pool;
-    int tid, n_threads;
+    int tid, n_threads; /* of this run */
 };
 typedef void (*pool_fn)(const struct pool_ctx *ctx, void *arg);
 
@@ -22,6 +23,10 @@ int pool_create(struct pool **out, int n_threads, struct otr_err *err); /* n_thr
 void pool_destroy(struct pool *p);
 int pool_n_threads(const struct pool *p);
 int pool_default_threads(void); /* physical cores within the affinity mask and the cgroup quota, at least 1 */
+
+/* How many threads run from now on; at first all. POOL_BY_LOAD: fewer while another program holds a core of ours. */
+void pool_set_active(struct pool *p, int n);
+int pool_n_active(const struct pool *p); /* of the next run */
 
 void pool_run(struct pool *p, pool_fn fn, void *arg); /* engine thread */
 void pool_barrier(const struct pool_ctx *ctx);        /* inside fn, by every thread */

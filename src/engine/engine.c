@@ -57,6 +57,8 @@ int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const 
         rc = OTR_FAIL(err, LIMIT, "%d sequences of %d tokens are more pages than we can number", o->n_seq, e->n_ctx);
     if (rc == OTR_OK)
         rc = pool_create(&e->pool, o->n_threads, err);
+    if (rc == OTR_OK && o->n_threads == 0)
+        pool_set_active(e->pool, POOL_BY_LOAD);
     if (rc == OTR_OK)
         rc = kv_create(&e->kv, &shape, (int)pages, N_SCRATCH, err);
     if (rc == OTR_OK)

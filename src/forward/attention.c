@@ -11,7 +11,7 @@
 
 void attention_prepare(struct fwd *f)
 {
-    const int n_thr = pool_n_threads(f->pool), n_item = f->n_tile * f->hp->n_head_kv;
+    const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv;
     int far = 0;
     for (int i = 0; i < f->n_row; i++)
         far = f->row[i].pos > far ? f->row[i].pos : far;

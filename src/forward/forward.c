@@ -302,6 +302,7 @@ static void pass_thread(const struct pool_ctx *ctx, void *arg)
 
 static void run_pass(struct pass *p)
 {
+    p->f->n_thr = pool_n_active(p->f->pool);
     pool_run(p->f->pool, pass_thread, p);
 }
 
@@ -312,7 +313,7 @@ static void merge_argmax(struct fwd *f, const int *rows, int n)
     for (int i = 0; i < n; i++) {
         const float *o = f->logits + (size_t)i * (size_t)f->hp->n_vocab;
         int best = -2;
-        for (int t = 0; t < pool_n_threads(f->pool) && best != -1; t++) {
+        for (int t = 0; t < f->n_thr && best != -1; t++) {
             const int a = f->arg_part[t * FWD_MAX_LOGITS + i];
             if (a == -1 || (a >= 0 && (best < 0 || o[a] > o[best])))
                 best = a;

@@ -33,6 +33,24 @@ check "/help" grep -q '/system TEXT' "$tmp/err"
 check "/stats" grep -q 'context: 0 of' "$tmp/err"
 check "unknown command" grep -q 'no command /hlep: the nearest is /help' "$tmp/err"
 
+# ---- waiting for a line costs nothing ----
+ticks() { awk '{sub(/.*\) /, ""); print $12 + $13}' "/proc/$1/stat"; } # CPU time so far, in 1/100 s
+mkfifo "$tmp/lines"
+"${run[@]}" --chat < "$tmp/lines" > "$tmp/out" 2> "$tmp/err" &
+exec 3> "$tmp/lines"
+printf '%s\n' "$one" >&3
+for _ in $(seq 200); do
+    grep -q 'reply tokens' "$tmp/err" && break
+    sleep 0.1
+done
+sleep 0.2
+before=$(ticks $!)
+sleep 1
+spent=$(($(ticks $!) - before))
+check "a chat that waits uses no CPU ($spent ticks)" [ "$before" -gt 0 -a "$spent" -le 2 ]
+exec 3>&-
+wait $!
+
 # ---- a full context: the oldest turns go, the system text stays ----
 long="Please remember these words: apple, river, stone, cloud, winter, candle, mountain, bread."
 printf '%s\n%s\n' "$long" "$two" | chat -c 64 --system "Be brief." > "$tmp/out"

@@ -320,6 +320,8 @@ int eq_draw(struct eq_rig *r, struct otr_err *err)
     const int engine = below(r, EQ_ENGINES), m = 1 + below(r, EQ_MAX_ROWS);
     const bool tree = below(r, 3) > 0;
     struct branch b[EQ_GROUP] = {{0}};
+    /* each fourth draw: threads left out, as a pool does by load */
+    pool_set_active(r->e[engine]->pool, r->n_draw % 4 == 0 ? 1 + (int)(r->n_draw / 4 % (engine + 1)) : engine + 1);
     struct kv_seq *prompt;
     int n_branch = 1 + below(r, m < EQ_GROUP ? m : EQ_GROUP), left = m;
     int rc = kv_seq_create(&prompt, r->e[engine]->kv, EQ_MAX_TOK, err);

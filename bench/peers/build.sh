@@ -40,7 +40,7 @@ place() {
 }
 
 fetch_llama() {
-    python3 -m pip download --disable-pip-version-check --retries 2 -q --no-deps --no-binary :all: --no-build-isolation \
+    python3 -m pip download --disable-pip-version-check --retries 2 -q --no-deps --no-binary llama-cpp-python \
         -d "$tmp" "llama-cpp-python==$llama_version" > "$tmp/log" 2>&1 || return 1
     tar -xzf "$tmp"/llama_cpp_python-*.tar.gz -C "$tmp"
     place llama.cpp "$tmp/llama_cpp_python-$llama_version/vendor/llama.cpp"

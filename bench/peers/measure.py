@@ -7,8 +7,8 @@
 One round = one process of each engine on a model. Ours is `outrider bench speed` (greedy replies, replies at temperature 0.7, prompts,
 reads of the weights and of memory with 1, 2 and 4 streams). llama.cpp: `llama-bench -d 64 -n 64`, `-p 256`, `-p 2048`, and passes of 1, 4
 and 8 rows at depth 256 (their head is computed for the last row only, so that T4/T1 and T8/T1 are what it costs at least). ik_llama.cpp:
-its llama-bench has no -d; `-gp 64,64` is the same measurement. Loading is counted for none. --out keeps every sample as JSON after each
-round; a file that is there is continued, so that a run may be cut by model and by time. run.sh builds and makes what is needed.
+its llama-bench has no -d; `-gp 64,64` is the same measurement; taken as it comes and with `-rtr 1` (weights repacked at load: faster for
+some types). Loading is counted for none. The better peer is the best of these three. --out keeps every sample as JSON after each round; a file that is there is continued, so that a run may be cut by model and by time. run.sh builds and makes what is needed.
 """
 import argparse, json, os, pathlib, statistics, subprocess, sys, time
 
@@ -18,6 +18,8 @@ MODELS = pathlib.Path(os.environ.get("OUTRIDER_MODELS") or HOME / ".cache/outrid
 SMOLLM = "SmolLM2-135M-Instruct-"
 FILES = {"smollm2-q4_1": SMOLLM + "Q4_1", "smollm2-q4_0": SMOLLM + "Q4_0", "smollm2-q8_0": SMOLLM + "Q8_0", "smollm2-f16": SMOLLM + "F16",
          "gemma3": "gemma-3-270m-Q4_K_M", "synthetic": SMOLLM + "Q4_1-synthetic-1GB"}
+IK = ("ik_llama.cpp", "ik_llama.cpp -rtr")
+PEER_NAMES = ("llama.cpp", *IK)
 STREAMS, STEPS, DEPTH, GEN, SHORT, LONG = "124", (1, 4, 8), 64, 64, 256, 2048
 LEAST = {"smollm2-q4_1": 1.8, "smollm2-q4_0": 1.5, "smollm2-q8_0": 1.3, "gemma3": 1.2, "smollm2-f16": 1.05}  # asked for, against the better peer
 
@@ -64,10 +66,9 @@ class Llama:
 
 
 class Ik:
-    name = "ik_llama.cpp"
-
-    def __init__(self, program):
-        self.cmd = [program, "-o", "json", "-r", 1]
+    def __init__(self, program, repack):
+        self.name = IK[repack]
+        self.cmd = [program, "-o", "json", "-r", 1, "-rtr", repack]
 
     def round(self, path, threads, long, entry):
         prompts = f"{SHORT},{LONG}" if long else SHORT
@@ -77,10 +78,10 @@ class Ik:
 
 def engines(a):
     out = [Outrider(a.ours, a.mb)]
-    for make, at in ((Llama, "llama.cpp"), (Ik, "ik_llama.cpp")):
+    for at, make in (("llama.cpp", lambda p: [Llama(p)]), ("ik_llama.cpp", lambda p: [Ik(p, 0), Ik(p, 1)])):
         program = PEERS / at / "build/bin/llama-bench"
         if program.exists():
-            out.append(make(program))
+            out += make(program)
         else:
             print(f"SKIPPED: {at}: {program} is not there", file=sys.stderr)
     return out
@@ -136,15 +137,19 @@ def best_reads(s, where):
 
 
 def better(s, what):
-    return max((median(s.get(f"{p} {what}")) or 0 for p in ("llama.cpp", "ik_llama.cpp")), default=0)
+    return max(median(s.get(f"{p} {what}")) or 0 for p in PEER_NAMES)
+
+
+def peers(s, what):
+    return " | ".join(spread(s.get(f"{p} {what}")) for p in PEER_NAMES)
 
 
 def show(kept):
     m = kept["machine"]
     print(f"{m['cpu']}, {m['cpus']} CPUs, {m['threads']} threads, commit {m['commit']}, {m['date']}; tokens/s, median [least, most]\n")
     print("| model | level | rounds | MB | memory, GB/s | weights, GB/s | roof/bytes | ours tg | % of it | % of the weights' own roof | temp 0.7, % of greedy "
-          "(with top-p) | llama.cpp tg | ik tg | ours / better (asked) | llama.cpp T4/T1, T8/T1 |")
-    print("|---" * 15 + "|")
+          "(with top-p) | llama.cpp tg | ik tg | ik -rtr tg | ours / better (asked) | llama.cpp T4/T1, T8/T1 |")
+    print("|---" * 16 + "|")
     for name, e in kept["models"].items():
         s, mb = e["samples"], 1e-6 * e["weight_bytes"]
         memory, roof = best_reads(s, "memory"), best_reads(s, "roof")
@@ -154,14 +159,14 @@ def show(kept):
         asked = f" ({LEAST[name]})" if name in LEAST else ""
         print(f"| {name} | {e['level']} | {e['rounds']} | {mb:.1f} | {spread(memory, 1)} | {spread(roof, 1)} | {1e3 * median(memory) / mb:.0f} | "
               f"{spread(s['outrider tg greedy'])} | {tg * mb / median(memory) / 10:.0f} | {tg * mb / median(roof) / 10:.0f} | {hot[0]} ({hot[1]}) | "
-              f"{spread(s.get('llama.cpp tg'))} | {spread(s.get('ik_llama.cpp tg'))} | {ratio(tg, better(s, 'tg'))}{asked} | "
+              f"{peers(s, 'tg')} | {ratio(tg, better(s, 'tg'))}{asked} | "
               f"{ratio(steps[1], steps[0], 1)}, {ratio(steps[2], steps[0], 1)} |")
-    print("\n| model | prompt | ours | llama.cpp | ik | ours / better (1.1) |\n|---|---|---|---|---|---|")
+    print("\n| model | prompt | ours | llama.cpp | ik | ik -rtr | ours / better (1.1) |\n|---|---|---|---|---|---|---|")
     for name, e in kept["models"].items():
         for n in (SHORT, LONG):
             s, what = e["samples"], f"pp{n}"
             if f"outrider {what}" in s:
-                print(f"| {name} | {n} | {spread(s[f'outrider {what}'])} | {spread(s.get(f'llama.cpp {what}'))} | {spread(s.get(f'ik_llama.cpp {what}'))} | "
+                print(f"| {name} | {n} | {spread(s[f'outrider {what}'])} | {peers(s, what)} | "
                       f"{ratio(median(s[f'outrider {what}']), better(s, what))} |")
 
 
@@ -182,7 +187,8 @@ def main():
         kept = {"machine": old["machine"], "models": kept["models"] | old["models"]}
     if not a.show:
         measure(a, kept)
-    show(kept)
+    if kept["models"]:
+        show(kept)
 
 
 if __name__ == "__main__":

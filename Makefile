@@ -1,7 +1,7 @@
 # What a person types. CMake presets do the work; `make help` lists the targets.
 JOBS ?= $(shell nproc)
 
-.PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench asmcheck fuzz install clean
+.PHONY: all help deps deps-dev models demo test check proof asan tsan msan clang debug cov lint format bench callgrind asmcheck fuzz install clean
 
 all: build/build.ninja ## release build: build/outrider
 	@cmake --build build -j $(JOBS)
@@ -53,8 +53,11 @@ lint: all ## clang-format, include ladder, unique names, cppcheck, clang-tidy
 format: ## clang-format in place
 	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 
-bench: all ## decode speed beside the read roof of the same minute
-	@tools/bench.py
+bench: all ## speed of all models beside the read roof and, built here, llama.cpp and ik_llama.cpp; minutes to an hour
+	@bench/peers/run.sh
+
+callgrind: all ## instructions of one decoded token (valgrind): a witness of speed that repeats
+	@bench/callgrind.py
 
 asmcheck: all ## no new stack stores in the inner loops of the kernels
 	@tools/asmcheck.sh build/outrider

@@ -1,27 +1,27 @@
-/* outrider bench: how fast products (kernels) and whole forward passes (forward) are on this machine, beside what its
- * memory allows. Read next: bench/bench.h, bench_show.c. */
-#include "bench_show.h"
+/* outrider bench: how fast products (kernels), whole forward passes (forward) and replies (speed) are on this machine,
+ * beside what its memory allows. Read next: bench/bench.h, speed.c, bench_show.c. */
+#include "bench_cmd.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_show.h"
 #include "cli.h"
 #include "json_out.h"
-#include "run_opts.h"
 
 #include "kern/blocks.h"
 #include "load/gguf.h"
 
-enum { MAX_CTX_LIST = 16, MAX_CTX = 1 << 20 };
+enum { MAX_CTX_LIST = 16, MAX_CTX = 1 << 20, MAX_LEVELS = 4 };
 
-static void progress(const char *what, int pass, int n_pass)
+void bench_show_progress(const char *what, int pass, int n_pass)
 {
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r%s: pass %d of %d\033[K", what, pass + 1, n_pass);
 }
 
-static void progress_end(void)
+void bench_progress_end(void)
 {
     if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr);
@@ -36,7 +36,7 @@ static json_t *append(json_t *list, json_t *v)
     return NULL;
 }
 
-static int no_words(const struct flag_words *words, const char *name, struct otr_err *err)
+int bench_no_words(const struct flag_words *words, const char *name, struct otr_err *err)
 {
     char q[40];
     return words->n == 0 ? OTR_OK
@@ -85,7 +85,7 @@ static int kernels_run(const struct kernels_opts *o, struct team *t, const enum 
     for (int i = 0; i < n && rc == OTR_OK; i++) {
         struct bench_kernel r;
         rc = bench_kernel(&r, t, types[i], &o->o, err);
-        progress_end();
+        bench_progress_end();
         if (rc == OTR_OK && o->json)
             *list = append(*list, bench_json_kernel(&r, &m));
         else if (rc == OTR_OK)
@@ -145,8 +145,9 @@ static int cmd_kernels(int argc, char **argv)
         {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object", 0, 0, NULL},
     };
 #undef AT
-    struct kernels_opts o = {.level = cli_env.kern,
-                             .o = {.n_rows = 8192, .n_cols = 2048, .mb = 600, .n_pass = 9, .progress = progress}};
+    struct kernels_opts o = {
+        .level = cli_env.kern,
+        .o = {.n_rows = 8192, .n_cols = 2048, .mb = 600, .n_pass = 9, .progress = bench_show_progress}};
     const struct flag_cmd c = {
         .name = "bench kernels",
         .usage = "[flags]",
@@ -158,7 +159,7 @@ static int cmd_kernels(int argc, char **argv)
     struct otr_err err;
     int status = CLI_OK;
     if (cli_parse(&c, argc, argv, &words, &status))
-        status = no_words(&words, c.name, &err) < 0 ? cli_usage(&err) : kernels(&o);
+        status = bench_no_words(&words, c.name, &err) < 0 ? cli_usage(&err) : kernels(&o);
     flag_list_free(&o.types);
     return status;
 }
@@ -168,65 +169,107 @@ static int cmd_kernels(int argc, char **argv)
 struct forward_opts {
     struct engine_opts engine;
     struct bench_forward_opts o;
-    const char *level, *ctx_text;
-    int ctx[MAX_CTX_LIST], n_ctx;
+    const char *levels_text, *ctx_text;
+    const char *levels[MAX_LEVELS]; /* [n_levels]; one NULL: the best of this CPU */
+    int ctx[MAX_CTX_LIST], n_ctx, n_levels;
     bool json;
 };
 
-static int forward_run(const struct forward_opts *o, struct otr_engine *e, struct team *t, json_t **list,
-                       struct otr_err *err)
+int bench_target_open(struct bench_target *t, const struct engine_opts *o, const char *level, int n_ctx,
+                      struct otr_err *err)
 {
-    const struct bench_machine m = bench_machine(t);
-    int rc = OTR_OK;
-    if (!o->json)
-        bench_show_machine(&m);
+    const struct otr_engine_opts eo = {
+        .n_threads = o->n_threads, .n_ctx = n_ctx, .n_seq = 1, .n_batch = o->n_batch, .kv_type = o->kv_type};
+    *t = (struct bench_target){0};
+    int rc = otr_model_open(&t->m, o->model, &(struct otr_model_opts){o->n_threads, level, o->no_repack}, err);
+    if (rc == OTR_OK)
+        rc = otr_engine_create(&t->e, t->m, &eo, err);
+    if (rc == OTR_OK)
+        rc = team_open(&t->team, &t->m->w->kern, t->e->pool, err);
+    return rc;
+}
+
+void bench_target_close(struct bench_target *t)
+{
+    team_close(t->team);
+    otr_engine_destroy(t->e);
+    otr_model_close(t->m);
+}
+
+/* All contexts at one level, into r[n_ctx]; shows them, or appends their JSON object to *list. */
+static int forward_level(const struct forward_opts *o, const char *level, struct bench_forward *r,
+                         struct bench_machine *m, json_t **list, struct otr_err *err)
+{
+    struct bench_target t;
+    json_t *contexts = o->json ? json_array() : NULL;
+    int far = 0;
+    for (int i = 0; i < o->n_ctx; i++)
+        far = o->ctx[i] > far ? o->ctx[i] : far;
+    int rc = bench_target_open(&t, &o->engine, level, far + BENCH_MAX_M, err);
+    if (rc == OTR_OK)
+        *m = bench_machine(t.team);
+    if (rc == OTR_OK && !o->json)
+        bench_show_machine(m);
     for (int i = 0; i < o->n_ctx && rc == OTR_OK; i++) {
-        struct bench_forward r;
-        rc = bench_forward(&r, e, t, o->ctx[i], &o->o, err);
-        progress_end();
+        rc = bench_forward(&r[i], t.e, t.team, o->ctx[i], &o->o, err);
+        bench_progress_end();
         if (rc == OTR_OK && o->json)
-            *list = append(*list, bench_json_forward(&r, &m));
+            contexts = append(contexts, bench_json_forward(&r[i], m));
         else if (rc == OTR_OK)
-            bench_show_forward(&r, &m);
+            bench_show_forward(&r[i], m);
         fflush(stdout);
     }
+    bench_target_close(&t);
     if (o->json && rc == OTR_OK)
-        *list = json_pack("{s:o, s:s, s:s, s:i, s:o}", "machine", bench_json_machine(&m), "model", o->engine.model,
-                          "kv_type", kv_type_name(o->engine.kv_type), "passes", o->o.n_pass, "contexts", *list);
+        *list = append(*list, json_pack("{s:o, s:s, s:s, s:i, s:o}", "machine", bench_json_machine(m), "model",
+                                        o->engine.model, "kv_type", kv_type_name(o->engine.kv_type), "passes",
+                                        o->o.n_pass, "contexts", contexts));
+    else
+        json_decref(contexts);
     return rc;
 }
 
 static int forward(const struct forward_opts *o)
 {
-    struct otr_model *m = NULL;
-    struct otr_engine *e = NULL;
-    struct team *t = NULL;
-    struct otr_err err;
+    struct bench_forward *r = calloc((size_t)o->n_levels * (size_t)o->n_ctx, sizeof *r);
+    struct bench_machine m[MAX_LEVELS];
     json_t *list = o->json ? json_array() : NULL;
-    int far = 0;
-    for (int i = 0; i < o->n_ctx; i++)
-        far = o->ctx[i] > far ? o->ctx[i] : far;
-    const struct otr_engine_opts eo = {.n_threads = o->engine.n_threads,
-                                       .n_ctx = far + BENCH_MAX_M,
-                                       .n_seq = 1,
-                                       .n_batch = o->engine.n_batch,
-                                       .kv_type = o->engine.kv_type};
-    int rc = otr_model_open(&m, o->engine.model,
-                            &(struct otr_model_opts){o->engine.n_threads, o->level, o->engine.no_repack}, &err);
-    if (rc == OTR_OK)
-        rc = otr_engine_create(&e, m, &eo, &err);
-    if (rc == OTR_OK)
-        rc = team_open(&t, &m->w->kern, e->pool, &err);
-    if (rc == OTR_OK)
-        rc = forward_run(o, e, t, &list, &err);
-    team_close(t);
-    otr_engine_destroy(e);
-    otr_model_close(m);
+    struct otr_err err;
+    int rc = r ? OTR_OK : OTR_FAIL(&err, NOMEM, "no memory for %d contexts", o->n_ctx);
+    for (int i = 0; i < o->n_levels && rc == OTR_OK; i++) {
+        if (i > 0 && !o->json)
+            printf("\n");
+        rc = forward_level(o, o->levels[i], r + (size_t)i * (size_t)o->n_ctx, &m[i], &list, &err);
+    }
+    if (rc == OTR_OK && o->n_levels > 1 && !o->json)
+        bench_show_levels(r, o->n_ctx, m, o->n_levels);
+    free(r);
     if (rc < 0) {
         json_decref(list);
         return cli_fail(&err);
     }
-    return o->json && !json_print(list) ? CLI_FAIL : cli_close_stdout();
+    if (!o->json)
+        return cli_close_stdout();
+    json_t *only = json_incref(json_array_get(list, 0));
+    if (o->n_levels > 1) {
+        json_decref(only);
+        only = json_pack("{s:O}", "levels", list);
+    }
+    json_decref(list);
+    return json_print(only) ? cli_close_stdout() : CLI_FAIL;
+}
+
+/* "avx2,avx512vnni", cut at the commas in `text`, which is the caller's. */
+static int split_levels(struct forward_opts *o, char *text, struct otr_err *err)
+{
+    char *at = NULL;
+    for (char *p = text ? strtok_r(text, ",", &at) : NULL; p; p = strtok_r(NULL, ",", &at)) {
+        if (o->n_levels == MAX_LEVELS)
+            return OTR_FAIL(err, ARG, "bad value (--level): more than %d levels", MAX_LEVELS);
+        o->levels[o->n_levels++] = p;
+    }
+    o->n_levels += o->n_levels == 0; /* NULL: the best */
+    return OTR_OK;
 }
 
 static int cmd_forward(int argc, char **argv)
@@ -236,15 +279,15 @@ static int cmd_forward(int argc, char **argv)
         {"--ctx", FLAG_STR, AT(ctx_text), "LIST", "tokens before the measured rows (16,256,1024)", 0, 0, NULL},
         {"--mb", FLAG_INT, AT(o.mb), "N", "megabytes read for the roof of the memory (600; 0: none)", 0, 1 << 20, NULL},
         {"--passes", FLAG_INT, AT(o.n_pass), "N", "times that everything is measured (15)", 1, 1000, NULL},
-        {"--level", FLAG_STR, AT(level), "NAME", "kernel level (default: OUTRIDER_KERN, or the best of this CPU)", 0, 0,
-         NULL},
+        {"--level --levels", FLAG_STR, AT(levels_text), "LIST",
+         "kernel levels (default: OUTRIDER_KERN, or the best of this CPU)", 0, 0, NULL},
         {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object", 0, 0, NULL},
     };
 #undef AT
     struct forward_opts o = {.engine = engine_opts_default(),
-                             .level = cli_env.kern,
+                             .levels_text = cli_env.kern,
                              .ctx_text = "16,256,1024",
-                             .o = {.mb = 600, .n_pass = 15, .progress = progress}};
+                             .o = {.mb = 600, .n_pass = 15, .progress = bench_show_progress}};
     const struct flag_cmd c = {
         .name = "bench forward",
         .usage = "-m MODEL [flags]",
@@ -257,10 +300,15 @@ static int cmd_forward(int argc, char **argv)
     int status = CLI_OK;
     if (!cli_parse(&c, argc, argv, &words, &status))
         return status;
-    if (no_words(&words, c.name, &err) < 0 || engine_opts_check(&o.engine, &err) < 0 ||
-        (o.n_ctx = bench_parse_ints(o.ctx_text, "--ctx", 1, MAX_CTX, o.ctx, MAX_CTX_LIST, &err)) < 0)
-        return cli_usage(&err);
-    return forward(&o);
+    char *levels = o.levels_text ? strdup(o.levels_text) : NULL;
+    if (bench_no_words(&words, c.name, &err) < 0 || engine_opts_check(&o.engine, &err) < 0 ||
+        (o.n_ctx = bench_parse_ints(o.ctx_text, "--ctx", 1, MAX_CTX, o.ctx, MAX_CTX_LIST, &err)) < 0 ||
+        split_levels(&o, levels, &err) < 0)
+        status = cli_usage(&err);
+    else
+        status = forward(&o);
+    free(levels);
+    return status;
 }
 
 /* ---- which of them ---- */
@@ -269,7 +317,8 @@ int cmd_bench(int argc, char **argv)
 {
     static const char text[] = "usage: outrider bench WHAT [flags]\n\n"
                                "  kernels   products of one matrix with 1 to 16 tokens, for each type of weights\n"
-                               "  forward   whole passes of a model, of 1 to 16 rows\n\n"
+                               "  forward   whole passes of a model, of 1 to 16 rows\n"
+                               "  speed     tokens a second of replies and prompts\n\n"
                                "  each has --help\n\nexample:\n";
     struct otr_err err;
     char q[40];
@@ -277,14 +326,16 @@ int cmd_bench(int argc, char **argv)
         return cmd_kernels(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "forward") == 0)
         return cmd_forward(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "speed") == 0)
+        return cmd_bench_speed(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         printf("%s  %s bench kernels --type Q4_0 -t 1\n", text, cli_env.program);
         return cli_close_stdout();
     }
     if (argc > 1)
-        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels and forward",
+        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels, forward and speed",
                  err_quote(q, sizeof q, argv[1], strlen(argv[1])));
     else
-        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels or forward");
+        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels, forward or speed");
     return cli_usage(&err);
 }

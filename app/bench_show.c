@@ -152,7 +152,119 @@ void bench_show_forward(const struct bench_forward *r, const struct bench_machin
     show_phases(r);
 }
 
+void bench_show_levels(const struct bench_forward *r, int n_ctx, const struct bench_machine *m, int n_levels)
+{
+    for (int c = 0; c < n_ctx; c++) {
+        printf("\nT/T1 at context %d (%%roof of M = 1:", r[c].ctx);
+        for (int l = 0; l < n_levels; l++) {
+            const struct bench_forward *f = &r[l * n_ctx + c];
+            const double rate = gb_s(f->weight_bytes + f->kv_bytes, f->t[0].median);
+            printf("%s %s %.1f", l ? "," : "", m[l].level,
+                   100 * ratio(rate, gb_s(f->read_bytes, roof_best(f->roof).median)));
+        }
+        printf(")\n   M");
+        for (int l = 0; l < n_levels; l++)
+            printf(" %11s", m[l].level);
+        for (int i = 0; i < BENCH_MAX_M; i++) {
+            printf("\n  %2d", i + 1);
+            for (int l = 0; l < n_levels; l++) {
+                const struct spread *t = r[l * n_ctx + c].t;
+                printf(" %11.2f", ratio(t[i].median, t[0].median));
+            }
+        }
+        printf("\n");
+    }
+}
+
+/* The best number of streams, over all rounds. */
+static struct spread read_spread(double *ms, int n_round)
+{
+    struct spread s[ROOF_N];
+    for (int i = 0; i < ROOF_N; i++)
+        s[i] = spread_of(&ms[i * n_round], (size_t)n_round);
+    return roof_best(s);
+}
+
+static const char *const kind_name[SPEED_N_KIND] = {"greedy", "temp", "temp_top_p"};
+
+static double per_second(const struct bench_series *s, double ms)
+{
+    return ratio(1e3 * s->n_tok, ms);
+}
+
+void bench_show_speed(const struct bench_speed *r, const struct bench_speed_opts *o, const struct team *t)
+{
+    const struct spread roof = read_spread(r->roof_ms, o->n_round);
+    const struct spread memory = r->memory_bytes ? read_spread(r->memory_ms, o->n_round) : (struct spread){0};
+    const double mb = 1e-6 * (double)r->weight_bytes, weights_gb_s = gb_s(r->read_bytes, roof.median),
+                 memory_gb_s = gb_s(r->memory_bytes, memory.median);
+    printf("level %s, %d threads, %.1f MB of weights a token, replies of %d tokens after %d, %d rounds\n", t->k->level,
+           pool_n_threads(t->pool), mb, o->n_gen, o->depth, o->n_round);
+    printf("roof: %.1f GB/s reading the weights (%.0f tokens/s)", weights_gb_s, ratio(1e3 * weights_gb_s, mb));
+    if (r->memory_bytes)
+        printf(", %.1f GB/s reading %zu MB (%.0f tokens/s)", memory_gb_s, r->memory_bytes >> 20,
+               ratio(1e3 * memory_gb_s, mb));
+    printf("\n  what          tokens/s  [least, most]     %%roof%s\n", r->memory_bytes ? "  %memory" : "");
+    for (int i = 0; i < r->n_series; i++) {
+        const struct bench_series *s = &r->series[i];
+        const struct spread ms = spread_of(s->ms, (size_t)o->n_round); /* sorts s->ms */
+        const double rate = per_second(s, ms.median);
+        char name[32];
+        if (i < SPEED_N_KIND)
+            snprintf(name, sizeof name, "%s", kind_name[i]);
+        else
+            snprintf(name, sizeof name, "prompt %d", s->n_tok);
+        printf("  %-12s %9.1f  [%.1f, %.1f]", name, rate, per_second(s, s->ms[o->n_round - 1]), per_second(s, ms.min));
+        if (i < SPEED_N_KIND) {
+            printf("  %5.1f", 100 * ratio(rate * mb, 1e3 * weights_gb_s));
+            if (r->memory_bytes)
+                printf("  %7.1f", 100 * ratio(rate * mb, 1e3 * memory_gb_s));
+        }
+        printf("\n");
+    }
+}
+
 /* ---- JSON: figures as in the tables ---- */
+
+/* Every sample: tokens a second. */
+static json_t *json_rates(const struct bench_series *s, int n_round)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < n_round; i++)
+        json_array_append_new(list, json_real(per_second(s, s->ms[i])));
+    return list;
+}
+
+/* Every sample: GB/s with 1, 2 and 4 streams. */
+static json_t *json_reads(const double *ms, size_t bytes, int n_round)
+{
+    json_t *o = json_object();
+    for (int k = 0; k < ROOF_N; k++) {
+        static const char *const streams[ROOF_N] = {"1", "2", "4"};
+        json_t *list = json_array();
+        for (int i = 0; i < n_round; i++)
+            json_array_append_new(list, json_real(gb_s(bytes, ms[k * n_round + i])));
+        json_object_set_new(o, streams[k], list);
+    }
+    return o;
+}
+
+json_t *bench_json_speed(const struct bench_speed *r, const struct bench_speed_opts *o, const struct team *t,
+                         const char *model)
+{
+    json_t *replies = json_object(), *prompts = json_array();
+    for (int i = 0; i < SPEED_N_KIND; i++)
+        json_object_set_new(replies, kind_name[i], json_rates(&r->series[i], o->n_round));
+    for (int i = SPEED_N_KIND; i < r->n_series; i++)
+        json_array_append_new(prompts, json_pack("{s:i, s:o}", "tokens", r->series[i].n_tok, "per_second",
+                                                 json_rates(&r->series[i], o->n_round)));
+    return json_pack("{s:s, s:s, s:i, s:I, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "model", model, "kernel_level",
+                     t->k->level, "threads", pool_n_threads(t->pool), "weight_bytes", (json_int_t)r->weight_bytes,
+                     "depth", o->depth, "reply_tokens", o->n_gen, "rounds", o->n_round, "replies_per_second", replies,
+                     "prompts", prompts, "roof_gb_per_second", json_reads(r->roof_ms, r->read_bytes, o->n_round),
+                     "memory_gb_per_second",
+                     r->memory_bytes ? json_reads(r->memory_ms, r->memory_bytes, o->n_round) : json_null());
+}
 
 static json_t *json_spread(const struct spread *s)
 {

@@ -1,9 +1,11 @@
-/* Two measurements: products of one matrix type with 1 to 16 tokens, and whole forward passes of 1 to 16 rows.
+/* Three measurements: products of one matrix type with 1 to 16 tokens, whole forward passes of 1 to 16 rows, and the
+ * tokens a second that a user sees.
  *
  * The rules are kernels.md E: the roof in the same run, far more bytes than the last cache holds, all row counts in
  * turn inside a pass, threads started together, passes only while the threads are cores of their own, and every row
  * compared with the one-row product before any time is believed. In: a kernel level and sizes; an engine. Out: structs
- * of milliseconds; app/bench.c prints them. Read next: bench_kernels.c, bench_forward.c. */
+ * of milliseconds; app/bench.c prints them. Read next: bench_kernels.c, bench_forward.c,
+ * bench_speed.c. */
 #ifndef OTR_BENCH_BENCH_H
 #define OTR_BENCH_BENCH_H
 
@@ -65,6 +67,24 @@ struct bench_kernel {
 int bench_kernel(struct bench_kernel *out, struct team *t, enum ggml_type type, const struct bench_kernel_opts *o,
                  struct otr_err *err);
 
+/* ---- a whole model: what is read ---- */
+
+/* Text is of no account, but it must be the same in each pass. */
+int32_t bench_token_at(const struct otr_model *m, int pos);
+size_t bench_weight_bytes(const struct otr_model *m); /* that one token reads, in the file's types */
+
+struct bench_reads {
+    const void *weights; /* as the kernels read them; as many bytes of memory where they lie in the file */
+    size_t weights_bytes;
+    char *own, *memory; /* mappings or NULL */
+    size_t memory_bytes;
+};
+/* mb: of memory; 0: none. bench_reads_close in any case. */
+int bench_reads_open(struct bench_reads *r, const struct otr_engine *e, int mb, struct otr_err *err);
+void bench_reads_close(struct bench_reads *r);
+/* One pass with each number of streams into column `pass` of ms[ROOF_N][n_pass]. */
+void bench_read(struct team *t, const void *p, size_t bytes, double *ms, int pass, int n_pass);
+
 /* ---- forward passes ---- */
 
 struct bench_forward_opts {
@@ -88,5 +108,34 @@ struct bench_forward {
 /* Passes at the end of ctx tokens in a sequence of its own; nothing of it stays. ctx + BENCH_MAX_M <= n_ctx of e. */
 int bench_forward(struct bench_forward *out, struct otr_engine *e, struct team *t, int ctx,
                   const struct bench_forward_opts *o, struct otr_err *err);
+
+/* ---- replies ---- */
+
+/* How tokens are drawn: the likeliest; from all of them at temperature 0.7; from the likeliest at 0.7 without top-k. */
+enum bench_speed_kind { SPEED_GREEDY, SPEED_TEMP, SPEED_TOP_P, SPEED_N_KIND };
+enum { SPEED_MAX_PROMPTS = 4 };
+
+struct bench_speed_opts {
+    int depth, n_gen; /* tokens before the reply, and in it */
+    int prompts[SPEED_MAX_PROMPTS], n_prompts;
+    int mb;
+    int n_round;
+    bench_progress progress;
+};
+struct bench_series {
+    int n_tok;
+    double *ms; /* [n_round], of n_tok tokens */
+};
+struct bench_speed {
+    size_t weight_bytes, read_bytes, memory_bytes;                /* as in bench_forward */
+    struct bench_series series[SPEED_N_KIND + SPEED_MAX_PROMPTS]; /* [n_series]: each kind, then each prompt */
+    int n_series;
+    double *roof_ms, *memory_ms; /* [ROOF_N][n_round] of read_bytes and memory_bytes */
+    double *samples;             /* owned: all of the above */
+};
+/* Sequences of its own. bench_speed_free in any case. */
+int bench_speed(struct bench_speed *out, struct otr_engine *e, struct team *t, const struct bench_speed_opts *o,
+                struct otr_err *err);
+void bench_speed_free(struct bench_speed *r);
 
 #endif

@@ -42,8 +42,8 @@ same "kernels: 17 rows in the table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' 
 check "kernels: the record" grep -qE '^level [a-z0-9]+, [0-9]+ threads?, L3 .*, barrier [0-9]+ ns, lost time [0-9.]+ %$' "$tmp/table"
 check "kernels: the roof" grep -qE '^Q4_0  K 256, N 128, .*roof [0-9.]+ GB/s \([124] streams\), P [0-9]+ GOP/s .*huge pages' "$tmp/table"
 
-refused "nothing to measure" 2 "kernels or forward" "$program" bench
-refused "unknown measurement" 2 "kernels and forward" "$program" bench everything
+refused "nothing to measure" 2 "kernels, forward or speed" "$program" bench
+refused "unknown measurement" 2 "kernels, forward and speed" "$program" bench everything
 refused "unknown type" 2 "\(--type\): 'Q3_K' is none of" kernels --type Q3_K
 refused "K and type" 2 "\(-K\): 96 is not a multiple of 256" "$program" bench kernels -K 96 -N 32 --mb 1 --type Q4_K
 refused "N" 2 "\(-N\): 100 is not a multiple of 32" "$program" bench kernels -N 100
@@ -53,7 +53,7 @@ refused "no model" 2 "no model" "$program" bench forward
 refused "contexts" 2 "\(--ctx\)" "$program" bench forward -m "$stories" --ctx 16,x
 refused "context 0" 2 "\(--ctx\)" "$program" bench forward -m "$stories" --ctx 0
 refused "a missing model" 1 "cannot" "$program" bench forward -m "$tmp/none.gguf"
-for what in "" kernels forward; do
+for what in "" kernels forward speed; do
     # shellcheck disable=SC2086
     check "help of '$what'" test "$("$program" bench $what --help | grep -c "^  .* bench [a-z]* ")" -ge 1
 done
@@ -82,5 +82,29 @@ field "forward: level c, f32, no memory roof" \
     "('c', 'f32', None, True)"
 "$program" bench forward -m "$stories" --ctx 16 --mb 8 --passes 1 > "$tmp/table"
 same "forward: 16 rows in each table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' "$tmp/table")" 32
+"$program" bench forward -m "$stories" --ctx 16,40 --mb 0 --passes 1 -t 1 --levels c,c --json > "$tmp/r.json"
+field "forward: two levels" '[(l["machine"]["kernel_level"], [c["context"] for c in l["contexts"]]) for l in r["levels"]]' \
+    "[('c', [16, 40]), ('c', [16, 40])]"
+"$program" bench forward -m "$stories" --ctx 16 --mb 0 --passes 1 -t 1 --levels c,c > "$tmp/table"
+check "forward: levels side by side" grep -qE '^T/T1 at context 16 \(%roof of M = 1: c [0-9.]+, c [0-9.]+\)$' "$tmp/table"
+same "forward: 16 rows of them" "$(grep -cE '^ +[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+$' "$tmp/table")" 16
+refused "forward: a level among several" 1 "no kernel level 'x'" "$program" bench forward -m "$stories" --ctx 16 --mb 0 --passes 1 --levels x,c --json
+refused "forward: five levels" 2 "\(--level\): more than 4" "$program" bench forward -m "$stories" --levels c,c,c,c,c
 refused "forward: few rows a pass" 1 "\(-b\): 16 are measured" "$program" bench forward -m "$stories" --ctx 16 --mb 0 -b 8 --json
+"$program" bench speed -m "$stories" -d 16 -n 8 -p 4,300 --mb 8 --rounds 2 -t 2 --json > "$tmp/r.json"
+field "speed: keys" '" ".join(sorted(r))' \
+    "depth kernel_level memory_gb_per_second model prompts replies_per_second reply_tokens roof_gb_per_second rounds threads weight_bytes"
+field "speed: settings" '(r["depth"], r["reply_tokens"], r["rounds"], r["threads"])' "(16, 8, 2, 2)"
+field "speed: each way of drawing, each round" '[(k, len(v), min(v) > 0) for k, v in sorted(r["replies_per_second"].items())]' \
+    "[('greedy', 2, True), ('temp', 2, True), ('temp_top_p', 2, True)]"
+field "speed: prompts" '[(p["tokens"], len(p["per_second"]), min(p["per_second"]) > 0) for p in r["prompts"]]' "[(4, 2, True), (300, 2, True)]"
+field "speed: both roofs by streams" \
+    'all(len(r[w + "_gb_per_second"][s]) == 2 and min(r[w + "_gb_per_second"][s]) > 0 for w in ("roof", "memory") for s in "124")' True
+"$program" inspect --json "$stories" > "$tmp/i.json"
+field "speed: bytes that a token reads" 'r["weight_bytes"]' "$(json "$tmp/i.json" 'r["tensor_bytes"]')"
+"$program" bench speed -m "$stories" -d 16 -n 8 --mb 0 --rounds 1 -t 1 --level c > "$tmp/table"
+check "speed: the record" grep -qE '^level c, 1 threads?, [0-9.]+ MB of weights a token, replies of 8 tokens after 16, 1 rounds?$' "$tmp/table"
+same "speed: three replies" "$(grep -cE '^  (greedy|temp|temp_top_p) +[0-9.]+ +\[[0-9.]+, [0-9.]+\] +[0-9.]+$' "$tmp/table")" 3
+refused "speed: prompts" 2 "\(-p\)" "$program" bench speed -m "$stories" -p 0
+refused "speed: a missing model" 1 "cannot" "$program" bench speed -m "$tmp/none.gguf"
 finish

@@ -13,7 +13,8 @@ void ops_init_c(struct kernels *k);
 #if defined(__x86_64__)
 void matmul_init_avx2(struct kernels *k);
 void ops_init_avx2(struct kernels *k);
-void matmul_init_avx512(struct kernels *k); /* on top of avx2: it shares the activations */
+void matmul_init_avx512(struct kernels *k); /* these on top of avx2: what they leave out is avx2's */
+void ops_init_avx512(struct kernels *k);
 #endif
 
 #endif

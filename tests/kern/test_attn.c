@@ -21,7 +21,7 @@
 enum { SEED = 20260415, MAX_BLK = ATTN_CHUNK / ATTN_BLOCK, MAX_Q = 48, N_CASES = 150 };
 #define U 0x1p-24
 
-static const char *const level_name[] = {"c", "avx2"};
+static const char *const level_name[] = {"c", "avx2", "avx512vnni"};
 enum { N_LEVELS = sizeof level_name / sizeof *level_name };
 
 enum range_kind { RANGE_CHAIN, RANGE_WINDOW, RANGE_ANY, RANGE_ONE, RANGE_N };

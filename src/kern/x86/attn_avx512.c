@@ -10,16 +10,18 @@
 
 #include <string.h>
 
+#include "kern/x86/attn_avx2.h"
 #include "kern/x86/poly_avx2.h"
 #include "kern/x86/poly_avx512.h"
 #include "kern/x86/tile_avx512.h"
 
 enum {
     N = ATTN_BLOCK,
-    SQUARE = 64,          /* positions, and dimensions: 16 KB */
-    VECS = SQUARE / 16,   /* vectors of a row of a square */
-    BLOCKS = SQUARE / N,  /* K/V blocks of a square */
-    NQ_MAX = 6,           /* queries of a tile */
+    SQUARE = 64,         /* positions, and dimensions: 16 KB */
+    VECS = SQUARE / 16,  /* vectors of a row of a square */
+    BLOCKS = SQUARE / N, /* K/V blocks of a square */
+    NQ_MAX = 6,          /* queries of a tile */
+    NQ_MIN = 4,          /* OPT: fewer do not pay for the squares (SPEED.md) */
 };
 
 /* n values of a block from value i on, as floats; n: 8 or 16 */
@@ -37,7 +39,7 @@ V16_INLINE __m256 kv_load8(const void *p, ptrdiff_t i, const enum kv_type type)
     return _mm256_loadu_ps((const float *)p + i);
 }
 
-/* Queries [i0, i0 + n) of the t-th of n_tile tiles of nearly equal size. */
+/* Queries [i0, i0 + n) of the t-th of n_tile tiles of nearly equal size. INV: n is 3 to 6, because n_q is 4 or more. */
 struct qtile {
     int i0, n;
 };
@@ -55,14 +57,22 @@ V16_INLINE int block_at(int b, int b_hi)
     return b < b_hi ? b : b_hi - 1;
 }
 
-/* sq[d][0 .. 64): blocks b0 .. b0 + 7 at d0 .. d0 + n_d. */
+/* sq[d][0 .. 64): blocks b0 .. b0 + 7 at d0 .. d0 + n_d.
+ * OPT: fetches the next square's K and, for later, its own V: pages are short runs at far places (attn_avx2.c). */
 V16_INLINE void k_square_of(float *sq, const struct attn_chunk *a, int b0, int b_hi, int d0, int n_d,
                             const enum kv_type type)
 {
     const int bytes = type == KV_F16 ? 2 : 4;
     const char *k[BLOCKS];
-    EACH(i, BLOCKS)
-        k[i] = (const char *)a->k[block_at(b0 + i, b_hi)] + (ptrdiff_t)d0 * N * bytes;
+    EACH(i, BLOCKS) {
+        const ptrdiff_t from = (ptrdiff_t)d0 * N * bytes;
+        const char *next = a->k[block_at(b0 + BLOCKS + i, b_hi)], *v = a->v[block_at(b0 + i, b_hi)];
+        k[i] = (const char *)a->k[block_at(b0 + i, b_hi)] + from;
+        for (int at = 0; at < n_d * N * bytes; at += 64) {
+            _mm_prefetch(next + from + at, _MM_HINT_T0);
+            _mm_prefetch(v + from + at, _MM_HINT_T0);
+        }
+    }
     for (int d = 0; d < n_d; d++)
         EACH(v, VECS) {
             __m512 x;
@@ -98,10 +108,11 @@ V16_INLINE void qk_body(const struct attn_chunk *a, const float *sq, int i0, int
     EACH(i, NQ)
         EACH(v, NV) {
             float *at = a->score + (i0 + i) * ATTN_CHUNK;
-            s[i][v] = d0 == 0 ? _mm512_setzero_ps()
-                              : _mm512_insertf32x8(
-                                    _mm512_castps256_ps512(_mm256_loadu_ps(at + N * block_at(b0 + 2 * v, b_hi))),
-                                    _mm256_loadu_ps(at + N * block_at(b0 + 2 * v + 1, b_hi)), 1);
+            s[i][v] =
+                d0 == 0
+                    ? _mm512_setzero_ps()
+                    : _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(at + N * block_at(b0 + 2 * v, b_hi))),
+                                         _mm256_loadu_ps(at + N * block_at(b0 + 2 * v + 1, b_hi)), 1);
             ZPIN(s[i][v]);
         }
     for (int d = 0; d < n_d; d++, sq += SQUARE) {
@@ -132,9 +143,10 @@ V16_INLINE void qk_body(const struct attn_chunk *a, const float *sq, int i0, int
         qk_body(a, sq, i0, b0, b_hi, d0, n_d, NQ, NV);                                                                 \
     }
 #define QK_ROW(NQ) QK_ONE(NQ, 1) QK_ONE(NQ, 2) QK_ONE(NQ, 3) QK_ONE(NQ, 4)
-#define QK_ENTRY(NQ) {qk_##NQ##_1, qk_##NQ##_2, qk_##NQ##_3, qk_##NQ##_4}
-QK_ROW(1)
-QK_ROW(2)
+#define QK_ENTRY(NQ)                                                                                                   \
+    {                                                                                                                  \
+        qk_##NQ##_1, qk_##NQ##_2, qk_##NQ##_3, qk_##NQ##_4                                                             \
+    }
 QK_ROW(3)
 QK_ROW(4)
 QK_ROW(5)
@@ -143,8 +155,8 @@ QK_ROW(6)
 /* Scores of all queries, in whole blocks, at least where each is seen. */
 static void scores(const struct attn_chunk *a, float *sq, int n_tile)
 {
-    static void (*const qk[NQ_MAX][VECS])(const struct attn_chunk *, const float *, int, int, int, int, int) = {
-        QK_ENTRY(1), QK_ENTRY(2), QK_ENTRY(3), QK_ENTRY(4), QK_ENTRY(5), QK_ENTRY(6)};
+    static void (*const qk[NQ_MAX][VECS])(const struct attn_chunk *, const float *, int, int, int, int,
+                                          int) = {[2] = QK_ENTRY(3), QK_ENTRY(4), QK_ENTRY(5), QK_ENTRY(6)};
     int lo = a->lo[0], hi = a->hi[0];
     for (int i = 1; i < a->n_q; i++) {
         lo = a->lo[i] < lo ? a->lo[i] : lo;
@@ -172,30 +184,34 @@ static void scores(const struct attn_chunk *a, float *sq, int n_tile)
 
 /* -- softmax */
 
-/* s [ATTN_CHUNK]: scores in, exp(score - max) out, 0 where [lo, hi) ends inside a block. */
+/* Positions p .. p + 15 of s: minus infinity where [lo, hi) ends. */
+V16_INLINE void hide(float *s, int p, int lo, int hi)
+{
+    const __mmask16 seen = row_lanes16(hi - p) & (__mmask16)(0xffffu << (lo > p ? lo - p : 0));
+    _mm512_storeu_ps(s + p, _mm512_mask_loadu_ps(V16(-INFINITY), seen, s + p));
+}
+
+/* s [ATTN_CHUNK]: scores in, exp(score - max) out. WHY hidden lanes need no further care: minus infinity gives way to
+ * any score and its exp is exactly 0, unless the maximum itself is not finite: then the sum is NaN anyway. */
 static void softmax(float *s, int lo, int hi, float softcap, float *max, float *sum)
 {
-    const int p_lo = lo / N * N, p_hi = (hi + N - 1) / N * N;
-    const __mmask16 head = (__mmask16)(0xffffu << (lo - p_lo));
+    const int p_lo = lo / 16 * 16;
     __m512 m = V16(-INFINITY);
     __m256 l = _mm256_setzero_ps();
-    for (int p = p_lo; p < hi; p += 16) {
-        const __mmask16 seen = row_lanes16(hi - p) & (p == p_lo ? head : (__mmask16)0xffff);
-        __m512 x = _mm512_maskz_loadu_ps(seen, s + p);
-        if (softcap != 0.0f) {
-            x = softcap_v16(x, softcap);
-            _mm512_mask_storeu_ps(s + p, seen, x);
-        }
-        m = _mm512_mask_max_ps(m, seen, x, m); /* a NaN on the left gives way to the right */
-    }
+    if (softcap != 0.0f)
+        for (int p = p_lo; p < hi; p += 16)
+            _mm512_storeu_ps(s + p, softcap_v16(_mm512_loadu_ps(s + p), softcap));
+    hide(s, p_lo, lo, hi);
+    hide(s, (hi - 1) / 16 * 16, lo, hi);
+    for (int p = p_lo; p < hi; p += 16)
+        m = _mm512_max_ps(_mm512_loadu_ps(s + p), m); /* a NaN on the left gives way to the right */
     *max = v8_max(_mm256_max_ps(_mm512_castps512_ps256(m), _mm512_extractf32x8_ps(m, 1)));
     m = V16(*max);
-    for (int p = p_lo; p < hi; p += 16) { /* two blocks: lanes by position mod 8 take them one after the other */
-        const __mmask16 in = row_lanes16(p_hi - p), seen = row_lanes16(hi - p) & (p == p_lo ? head : (__mmask16)0xffff);
-        const __m512 e = _mm512_maskz_mov_ps(seen, exp_low_v16(_mm512_sub_ps(_mm512_maskz_loadu_ps(seen, s + p), m)));
-        _mm512_mask_storeu_ps(s + p, in, e);
+    for (int p = p_lo; p < hi; p += 16) { /* lanes by position mod 8: its two blocks one after the other */
+        const __m512 e = exp_low_v16(_mm512_sub_ps(_mm512_loadu_ps(s + p), m));
+        _mm512_storeu_ps(s + p, e);
         l = _mm256_add_ps(l, _mm512_castps512_ps256(e));
-        l = _mm256_add_ps(l, _mm512_extractf32x8_ps(e, 1)); /* + 0 where there is no second block */
+        l = _mm256_add_ps(l, _mm512_extractf32x8_ps(e, 1));
     }
     *sum = v8_sum(l);
 }
@@ -271,7 +287,6 @@ V16_INLINE void pv_body(const struct attn_chunk *a, const struct v_view *vw, int
     }
 #define PV_ROW(NQ) PV_ONE(NQ, 1) PV_ONE(NQ, 4)
 PV_ROW(1)
-PV_ROW(2)
 PV_ROW(3)
 PV_ROW(4)
 PV_ROW(5)
@@ -281,8 +296,8 @@ PV_ROW(6)
 static void pv(const struct attn_chunk *a, const struct v_view *vw, int i0, int n, int p_lo, int p_hi)
 {
     typedef void (*pv_fn)(const struct attn_chunk *, const struct v_view *, int, int, int, int, __mmask16);
-    static const pv_fn four[] = {pv_1_4, pv_2_4, pv_3_4, pv_4_4, pv_5_4, pv_6_4};
-    static const pv_fn one[] = {pv_1_1, pv_2_1, pv_3_1, pv_4_1, pv_5_1, pv_6_1};
+    static const pv_fn four[] = {pv_1_4, NULL, pv_3_4, pv_4_4, pv_5_4, pv_6_4};
+    static const pv_fn one[] = {pv_1_1, NULL, pv_3_1, pv_4_1, pv_5_1, pv_6_1};
     const int n_d = a->d_head - vw->d0;
     if (p_lo >= p_hi)
         return;
@@ -339,6 +354,10 @@ static void values(const struct attn_chunk *a, float *sq, int n_tile)
 
 void attn_avx512(const struct attn_chunk *a)
 {
+    if (a->n_q < NQ_MIN) {
+        attn_avx2(a);
+        return;
+    }
     _Alignas(64) float sq[SQUARE * SQUARE];
     const int n_tile = (a->n_q + NQ_MAX - 1) / NQ_MAX;
     scores(a, sq, n_tile);

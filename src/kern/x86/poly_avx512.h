@@ -62,8 +62,7 @@ V16_INLINE __m512 tanh_v16(__m512 x)
     const __m512 e = _mm512_fmadd_ps(s, _mm512_mul_ps(r, h), s1);
     const __m512 t = _mm512_div_ps(_mm512_xor_ps(e, V16(-0.0f)), _mm512_add_ps(V16(2.0f), e));
     const __m512i sign = _mm512_set1_epi32(INT32_MIN); /* t of the sign of x: sign ? x : t, bit by bit */
-    return _mm512_castsi512_ps(
-        _mm512_ternarylogic_epi32(sign, _mm512_castps_si512(x), _mm512_castps_si512(t), 0xca));
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(x), _mm512_castps_si512(t), 0xca));
 }
 
 V16_INLINE __m512 sigmoid_mul_v16(__m512 x, __m512 z)

@@ -1,23 +1,30 @@
 /* Attention for chains and trees (kernels.md B.6).
  *
- * K and V of every row go to their page slot or scratch slot first; then items (tile of rows, KV head, its queries,
- * maybe one chunk) run on any thread. A row sees the committed positions of its sequence and its own ancestors, in
- * logical order: in-place rows read the pages, a side row reads the last blocks from a copy in which its ancestors'
- * lanes stand where the accepted path would put them. So lanes and chunks follow the logical position, never the slot.
- * INV: chunk c is absolute positions [256 c, 256 c + 256), whoever computes it; chunks merge ascending. */
+ * K and V of every row go to their page slot or scratch slot first; then items (tile of rows, KV head, some of its
+ * queries, maybe one chunk) run on any thread. A row sees the committed positions of its sequence and its own
+ * ancestors, in logical order: in-place rows read the pages, a side row reads the last blocks from a copy in which its
+ * ancestors' lanes stand where the accepted path would put them. So lanes and chunks follow the logical position, never
+ * the slot. INV: chunk c is absolute positions [256 c, 256 c + 256), whoever computes it; chunks merge ascending. */
 #include "forward/fwd_priv.h"
 
 #include <string.h>
 
 void attention_prepare(struct fwd *f)
 {
-    const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv;
+    const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv, n_q = f->n_row * f->hp->n_head;
     int far = 0;
     for (int i = 0; i < f->n_row; i++)
         far = f->row[i].pos > far ? f->row[i].pos : far;
-    /* WHY: few items leave threads idle; smaller ones convert K and V more than once, so only then. */
-    f->split_heads = n_thr > 1 && n_item < 4 * n_thr ? f->group : 1;
-    f->split_chunks = n_thr > 1 && f->n_row <= PRIV_ROWS && far >= ATTN_CHUNK && n_item * f->split_heads < 4 * n_thr;
+    const int n_chunk = far / ATTN_CHUNK + 1, most = (n_q + n_thr - 1) / n_thr * n_thr;
+    f->split = ATTN_ITEMS;
+    if (n_thr == 1 || n_item >= 4 * n_thr)
+        return;
+    /* WHY: few items leave threads idle. Shares of queries read the K and V of some heads twice, chunks cost a barrier.
+     */
+    f->split = ATTN_QUERIES;
+    if (f->n_row <= PRIV_ROWS && n_chunk > 1 && 4 * most > 5 * n_q)
+        f->split = ATTN_CHUNKS;
+    f->chunk_q = n_item * n_chunk < 4 * n_thr ? 1 : f->group;
 }
 
 void attention_append(struct lane *ln, int layer)
@@ -83,33 +90,43 @@ static void gather(struct lane *ln, int layer, int head, int row)
     }
 }
 
-/* One chunk for the rows of a tile that see any of it: per query max, sum and values at index c - c_first. */
-static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int head, int g0, int n_g, int c, int c_first,
-                      int n_chunk, float *out_max, float *out_sum, float *out_acc)
+/* Queries [lo, hi) of a tile's [n_row, group] of one KV head. WHY flat: any such run has one stride. */
+struct item {
+    const struct tile *tl;
+    int head, lo, hi;
+};
+
+static int item_row(const struct fwd *f, const struct item *it, int q)
+{
+    return it->tl->row0 + q / f->group;
+}
+
+/* One chunk for the queries of an item that see any of it: per query max, sum and values at index c - c_first. */
+static void run_chunk(struct lane *ln, int layer, const struct item *it, int c, int c_first, int n_chunk,
+                      float *out_max, float *out_sum, float *out_acc)
 {
     struct fwd *f = ln->f;
     struct fwd_thread *own = ln->own;
-    const int dh = f->hp->d_head, c_lo = c * ATTN_CHUNK, side = f->row[tl->row0].slot >= 0;
+    const int dh = f->hp->d_head, c_lo = c * ATTN_CHUNK, head = it->head;
+    const struct plan *r0 = &f->row[it->tl->row0];
+    const bool side = r0->slot >= 0;
     const enum kv_type type = kv_get_shape(f->kv)->type;
     const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
     const void *kb[MAX_CHUNK_BLK], *vb[MAX_CHUNK_BLK];
     int a = -1, n_q = 0, end = 0;
     /* rows of a tile stand at consecutive positions, so those that see c are neighbours */
-    for (int t = 0; t < tl->n_row; t++) {
-        const int pos = f->row[tl->row0 + t].pos, w = window_lo(f->hp, layer, pos);
+    for (int q = it->lo; q < it->hi; q++) {
+        const int pos = f->row[item_row(f, it, q)].pos, w = window_lo(f->hp, layer, pos);
         const int lo = w > c_lo ? w - c_lo : 0, hi = pos + 1 - c_lo < ATTN_CHUNK ? pos + 1 - c_lo : ATTN_CHUNK;
         if (lo >= hi)
             continue;
-        a = a < 0 ? t : a;
+        a = a < 0 ? q : a;
         end = hi > end ? hi : end;
-        for (int g = 0; g < n_g; g++, n_q++) {
-            own->lo[n_q] = lo;
-            own->hi[n_q] = hi;
-        }
+        own->lo[n_q] = lo;
+        own->hi[n_q++] = hi;
     }
     if (n_q == 0)
         return;
-    const struct plan *r0 = &f->row[tl->row0];
     const int n_blk = (end + ATTN_BLOCK - 1) / ATTN_BLOCK, first = c_lo / ATTN_BLOCK, own_from = r0->base / ATTN_BLOCK;
     for (int b = 0; b < n_blk; b++) {
         const bool copied = side && first + b >= own_from;
@@ -118,7 +135,7 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
         vb[b] = copied ? own->gather_v + blk_bytes * (size_t)(first + b - own_from)
                        : kv_v_block(r0->seq, layer, head, first + b);
     }
-    const size_t at = (size_t)(c - c_first), first_q = (size_t)a * (size_t)n_g;
+    const size_t at = (size_t)(c - c_first), first_q = (size_t)(a - it->lo);
     const struct attn_chunk ch = {
         .k = kb,
         .v = vb,
@@ -126,9 +143,9 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
         .n_blk = n_blk,
         .d_head = dh,
         .n_q = n_q,
-        .q = f->qh + (((size_t)head * (size_t)f->n_batch + (size_t)(tl->row0 + a)) * (size_t)f->group + (size_t)g0) *
-                         (size_t)dh,
-        .ld_q = (size_t)(n_g == f->group ? dh : dh * f->group),
+        .q = f->qh +
+             (((size_t)head * (size_t)f->n_batch + (size_t)it->tl->row0) * (size_t)f->group + (size_t)a) * (size_t)dh,
+        .ld_q = (size_t)dh,
         .lo = own->lo,
         .hi = own->hi,
         .softcap = f->hp->attn_softcap,
@@ -145,30 +162,26 @@ static void run_chunk(struct lane *ln, int layer, const struct tile *tl, int hea
     }
 }
 
-/* Queries of a tile's rows for heads [g0, g0 + n_g) of the group. WHY n_g is 1 or all: q rows then have one stride. */
-static void run_item(struct lane *ln, int layer, const struct tile *tl, int head, int g0, int n_g)
+static void run_item(struct lane *ln, int layer, const struct item *it)
 {
     struct fwd *f = ln->f;
     struct fwd_thread *own = ln->own;
     const size_t dh = (size_t)f->hp->d_head;
-    const struct plan *r0 = &f->row[tl->row0];
-    const int c_first = window_lo(f->hp, layer, r0->pos) / ATTN_CHUNK,
-              c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
-    const int n_chunk = c_last - c_first + 1;
-    if (r0->slot >= 0)
-        gather(ln, layer, head, tl->row0);
+    const int row_lo = item_row(f, it, it->lo), row_hi = item_row(f, it, it->hi - 1);
+    const int c_first = window_lo(f->hp, layer, f->row[row_lo].pos) / ATTN_CHUNK,
+              c_last = f->row[row_hi].pos / ATTN_CHUNK, n_chunk = c_last - c_first + 1;
+    if (f->row[row_lo].slot >= 0)
+        gather(ln, layer, it->head, row_lo);
     for (int c = c_first; c <= c_last; c++)
-        run_chunk(ln, layer, tl, head, g0, n_g, c, c_first, n_chunk, own->part_max, own->part_sum, own->part_acc);
-    for (int t = 0; t < tl->n_row; t++)
-        for (int g = 0; g < n_g; g++) {
-            const int pos = f->row[tl->row0 + t].pos;
-            const int a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
-            const size_t at = (size_t)(t * n_g + g) * (size_t)n_chunk + (size_t)(a - c_first);
-            float *out =
-                f->att + ((size_t)(tl->row0 + t) * (size_t)f->hp->n_head + (size_t)(head * f->group + g0 + g)) * dh;
-            f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at,
-                             own->part_acc + at * dh, dh);
-        }
+        run_chunk(ln, layer, it, c, c_first, n_chunk, own->part_max, own->part_sum, own->part_acc);
+    for (int q = it->lo; q < it->hi; q++) {
+        const int row = item_row(f, it, q), pos = f->row[row].pos;
+        const int a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
+        const size_t at = (size_t)(q - it->lo) * (size_t)n_chunk + (size_t)(a - c_first);
+        float *out = f->att + ((size_t)row * (size_t)f->hp->n_head + (size_t)(it->head * f->group + q % f->group)) * dh;
+        f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at, own->part_acc + at * dh,
+                         dh);
+    }
 }
 
 /* Where the parts of one query of a split call lie. */
@@ -177,36 +190,73 @@ static size_t part_at(const struct fwd *f, int row, int head)
     return ((size_t)row * (size_t)f->hp->n_head + (size_t)head) * (size_t)f->n_chunk;
 }
 
-void attention_run(struct lane *ln, int layer)
+/* Items in turn. WHY every other turn backwards: later tiles see more, and the last thread would always have them. */
+static void run_items(struct lane *ln, int layer)
 {
     struct fwd *f = ln->f;
-    const int n_sub = f->split_heads, n_g = f->group / n_sub, n_kv = f->hp->n_head_kv;
-    const int n_item = f->n_tile * n_kv * n_sub, n_thr = ln->ctx->n_threads;
-    if (!f->split_chunks) {
-        for (int i = ln->ctx->tid; i < n_item; i += n_thr)
-            run_item(ln, layer, &f->tile[i / (n_kv * n_sub)], i / n_sub % n_kv, i % n_sub * n_g, n_g);
-        return;
+    const int n_kv = f->hp->n_head_kv, n_item = f->n_tile * n_kv, n_thr = ln->ctx->n_threads, tid = ln->ctx->tid;
+    for (int first = 0, turn = 0; first < n_item; first += n_thr, turn++) {
+        const int i = first + (turn % 2 ? n_thr - 1 - tid : tid);
+        if (i < n_item) {
+            const struct tile *tl = &f->tile[i / n_kv];
+            run_item(ln, layer, &(struct item){tl, i % n_kv, 0, tl->n_row * f->group});
+        }
     }
-    for (int i = 0, turn = 0; i < n_item; i++) {
-        const struct tile *tl = &f->tile[i / (n_kv * n_sub)];
-        const int head = i / n_sub % n_kv, g0 = i % n_sub * n_g;
-        const int c_first = window_lo(f->hp, layer, f->row[tl->row0].pos) / ATTN_CHUNK;
-        const int c_last = f->row[tl->row0 + tl->n_row - 1].pos / ATTN_CHUNK;
-        bool gathered = f->row[tl->row0].slot < 0;
-        for (int c = c_first; c <= c_last; c++, turn++) {
-            if (turn % n_thr != ln->ctx->tid)
-                continue;
-            if (!gathered)
-                gather(ln, layer, head, tl->row0);
-            gathered = true;
-            for (int t = 0; t < tl->n_row; t++) /* one row, one head at a time: parts stand by (row, head) */
-                for (int g = g0; g < g0 + n_g; g++) {
-                    const struct tile one = {tl->row0 + t, 1};
-                    const size_t at = part_at(f, one.row0, head * f->group + g);
-                    run_chunk(ln, layer, &one, head, g, 1, c, 0, f->n_chunk, f->part_max + at, f->part_sum + at,
-                              f->part_acc + at * (size_t)f->hp->d_head);
+}
+
+/* This thread's share of all queries in the order of (tile, KV head, query). */
+static void run_queries(struct lane *ln, int layer)
+{
+    struct fwd *f = ln->f;
+    int lo, hi, first = 0;
+    pool_share(ln->ctx, f->n_row * f->hp->n_head, 1, &lo, &hi);
+    for (int t = 0; t < f->n_tile; t++)
+        for (int h = 0; h < f->hp->n_head_kv; h++) {
+            const int n = f->tile[t].n_row * f->group;
+            const struct item it = {&f->tile[t], h, lo > first ? lo - first : 0, hi - first < n ? hi - first : n};
+            if (it.lo < it.hi)
+                run_item(ln, layer, &it);
+            first += n;
+        }
+}
+
+/* Chunks in turn, a row at a time: the parts of a row's heads stand together. */
+static void run_chunks(struct lane *ln, int layer)
+{
+    struct fwd *f = ln->f;
+    const int n_thr = ln->ctx->n_threads;
+    int turn = 0;
+    for (int row = 0; row < f->n_row; row++)
+        for (int h = 0; h < f->hp->n_head_kv; h++) {
+            const struct tile one = {row, 1};
+            const int pos = f->row[row].pos, c_last = pos / ATTN_CHUNK;
+            bool gathered = f->row[row].slot < 0;
+            for (int c = window_lo(f->hp, layer, pos) / ATTN_CHUNK; c <= c_last; c++)
+                for (int g = 0; g < f->group; g += f->chunk_q, turn++) {
+                    if (turn % n_thr != ln->ctx->tid)
+                        continue;
+                    if (!gathered)
+                        gather(ln, layer, h, row);
+                    gathered = true;
+                    const size_t at = part_at(f, row, h * f->group + g);
+                    run_chunk(ln, layer, &(struct item){&one, h, g, g + f->chunk_q}, c, 0, f->n_chunk, f->part_max + at,
+                              f->part_sum + at, f->part_acc + at * (size_t)f->hp->d_head);
                 }
         }
+}
+
+void attention_run(struct lane *ln, int layer)
+{
+    switch (ln->f->split) {
+    case ATTN_ITEMS:
+        run_items(ln, layer);
+        break;
+    case ATTN_QUERIES:
+        run_queries(ln, layer);
+        break;
+    case ATTN_CHUNKS:
+        run_chunks(ln, layer);
+        break;
     }
 }
 

@@ -33,6 +33,13 @@ struct tile {
     int row0, n_row;
 };
 
+/* What one thread takes of a layer's attention. */
+enum attn_split {
+    ATTN_ITEMS,   /* whole tiles of a KV head, in turn */
+    ATTN_QUERIES, /* an even share of all queries */
+    ATTN_CHUNKS,  /* single chunks, in turn; parts are merged before the output product */
+};
+
 struct seq_use {
     struct kv_seq *seq;
     int need; /* positions to reserve after the committed end */
@@ -66,8 +73,8 @@ struct fwd {
     struct tile *tile;   /* [n_batch] */
     struct seq_use *use; /* [n_batch] */
     int n_row, n_tile, n_use;
-    bool split_chunks; /* attention items are single chunks; parts are merged before the output product */
-    int split_heads;   /* attention items per (tile, KV head): 1 or group */
+    enum attn_split split;
+    int chunk_q; /* ATTN_CHUNKS: queries of an item, 1 or group */
     struct fwd_counts counts;
 
     /* activations, [n_batch, ...] */

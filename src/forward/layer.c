@@ -125,7 +125,7 @@ static void *const *input_attention(struct lane *ln, int layer, unsigned kinds)
 {
     struct fwd *f = ln->f;
     const int n_cols = f->hp->n_head * f->hp->d_head;
-    if (f->split_chunks) {
+    if (f->split == ATTN_CHUNKS) {
         int lo, hi;
         pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
         for (int t = lo; t < hi; t++)

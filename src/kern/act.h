@@ -1,7 +1,7 @@
 /* Packed activations of all levels: tiles of up to ACT_TILE tokens; in a tile of mt tokens block-major,
  * [block][token], so that a kernel's addresses are one base plus constants. A token touches its own structs only, so
  * threads may share a tile.
- *   ACT_Q8   [tile][n_cols / 32][mt] struct act_q8, then the same shape of struct act_q8w
+ *   ACT_Q8   [tile][n_cols / 32][mt] struct act_q8, then the same shape of struct act_q8w (not at avx512vnni)
  *   ACT_Q8K  [tile][n_cols / 256][mt] struct act_q8k
  *   ACT_F32  [tile][n_cols / 64, rounded up][mt] of 64 floats, the last filled with zeros
  * Quantisation (the same bits at every level): amax is the largest absolute value of the block; one that is not finite

@@ -78,6 +78,12 @@ static void init_avx512(struct kernels *k)
     matmul_init_avx512(k);
     sample_init_avx512(k);
 }
+
+static void init_avx512(struct kernels *k)
+{
+    matmul_init_avx512(k);
+    ops_init_avx512(k);
+}
 #endif
 
 /* Every level, the best last; each stands on those before it. */

@@ -16,7 +16,8 @@ void sample_init_c(struct kernels *k);
 void matmul_init_avx2(struct kernels *k);
 void ops_init_avx2(struct kernels *k);
 void sample_init_avx2(struct kernels *k);
-void matmul_init_avx512(struct kernels *k); /* on top of avx2: it shares the activations */
+void matmul_init_avx512(struct kernels *k); /* these on top of avx2: what they leave out is avx2's */
+void ops_init_avx512(struct kernels *k);
 void sample_init_avx512(struct kernels *k);
 #endif
 

@@ -15,14 +15,13 @@
 
 enum { SEED = 20260302 };
 
-static void test_levels_agree(void **state)
+static void levels_agree(const char *level)
 {
     static const int widths[] = {1, 63, 65, 100, 32, 64, 576, 256, 512, 2048};
     static const int toks[] = {1, 2, 15, 16, 17, 33};
     struct kernels c, k;
-    (void)state;
     assert_int_equal(kernels_init(&c, "c"), 0);
-    if (!level_open(&k, "avx2"))
+    if (!level_open(&k, level))
         return;
     struct test_rng r = {.seed = SEED};
     for (enum act_kind kind = ACT_F32; kind < ACT_N; kind++)
@@ -39,10 +38,17 @@ static void test_levels_agree(void **state)
                     const long bad =
                         check_act(&c, &k, kind, x.p, ld, n, n_tok, &r) + check_act(&c, &c, kind, x.p, ld, n, n_tok, &r);
                     if (bad)
-                        fail_msg("kind %d, %d wide, %d tokens, %s data, seed %d: %ld bytes differ", (int)kind, n, n_tok,
-                                 data_name[data], SEED, bad);
+                        fail_msg("%s: kind %d, %d wide, %d tokens, %s data, seed %d: %ld bytes differ", level,
+                                 (int)kind, n, n_tok, data_name[data], SEED, bad);
                     guard_free(&x);
                 }
+}
+
+static void test_levels_agree(void **state)
+{
+    (void)state;
+    levels_agree("avx2");
+    levels_agree("avx512vnni");
 }
 
 /* One block of n codes against the rule. */
@@ -142,9 +148,9 @@ static void test_ties(void **state)
 {
     static const float in[8] = {127.0f, -127.0f, 0.5f, 1.5f, -0.5f, -1.5f, 2.5f, -126.5f};
     static const int8_t out[8] = {127, -127, 0, 2, 0, -2, 2, -126};
-    static const char *const levels[] = {"c", "avx2"};
+    static const char *const levels[] = {"c", "avx2", "avx512vnni"};
     (void)state;
-    for (int l = 0; l < 2; l++) {
+    for (int l = 0; l < 3; l++) {
         struct kernels k;
         float x[32] = {0};
         _Alignas(64) char act[256];

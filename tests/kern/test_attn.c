@@ -21,7 +21,7 @@
 enum { SEED = 20260415, MAX_BLK = ATTN_CHUNK / ATTN_BLOCK, MAX_Q = 48, N_CASES = 150 };
 #define U 0x1p-24
 
-static const char *const level_name[] = {"c", "avx2"};
+static const char *const level_name[] = {"c", "avx2", "avx512vnni"};
 enum { N_LEVELS = sizeof level_name / sizeof *level_name };
 
 enum range_kind { RANGE_CHAIN, RANGE_WINDOW, RANGE_ANY, RANGE_ONE, RANGE_N };
@@ -508,7 +508,7 @@ static void test_bench(void **state)
     struct test_rng r = {.seed = SEED};
     struct kernels k;
     (void)state;
-    if (!level_open(&k, "avx2"))
+    if (kernels_init(&k, NULL) < 0)
         return;
     const size_t n_blk = (size_t)LAYERS * HEADS * 2 * MAX_BLK;
     uint16_t *kv = malloc(n_blk * BLK * sizeof *kv);
@@ -522,7 +522,7 @@ static void test_bench(void **state)
     for (int i = 0; i < c.n_q * DH; i++)
         ((float *)c.q.p)[i] = rng_unit(&r) / 8.0f;
     struct attn_out o = out_make(&c);
-    printf("bench avx2, attention of a 135M pass at 256 positions, ms:");
+    printf("bench %s, attention of a 135M pass at 256 positions, ms:", k.level);
     for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
         double best = HUGE_VAL;
         for (int i = 0; i < toks[t] * GROUP; i++) {

@@ -20,7 +20,7 @@
 enum { SEED = 20260414, N_FNS = 8 };
 #define U 0x1p-24
 
-static const char *const level_name[] = {"c", "avx2"};
+static const char *const level_name[] = {"c", "avx2", "avx512vnni"};
 enum { N_LEVELS = sizeof level_name / sizeof *level_name };
 static const int sizes[] = {1,  2,  3,  5,  7,  8,  9,  11,  15,  16,  17,  23,  24,  25,  31,   32,   33,
                             39, 40, 41, 47, 63, 64, 65, 100, 127, 255, 257, 576, 577, 960, 1536, 2047, 4099};

@@ -89,16 +89,18 @@ static const tile_table *tiles_of(enum ggml_type type)
 static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
                         int n_tok)
 {
-    const struct panels_job j = {.w = w,
-                                 .tiles = *tiles_of(w->type),
-                                 .plan = (*plans_of_cpu())[plan_kind(w->type)],
-                                 .panel_rows = PANEL_ROWS,
-                                 .panel = panel_bytes(w->type, w->n_cols, PANEL_ROWS),
-                                 .out = out,
-                                 .ld_out = ld_out,
-                                 .row_hi = row_hi,
-                                 .act = act,
-                                 .n_tok = n_tok};
+    const struct panels_job j = {
+        .w = w,
+        .tiles = *tiles_of(w->type),
+        .plan = (*plans_of_cpu())[plan_kind(w->type)],
+        .panel_rows = PANEL_ROWS,
+        .panel = panel_bytes(w->type, w->n_cols, PANEL_ROWS),
+        .out = out,
+        .ld_out = ld_out,
+        .row_hi = row_hi,
+        .act = act,
+        .wide = act_kind_of(w->type) == ACT_Q8 ? (const char *)act + act_q8w_at(w->n_cols, n_tok) : NULL,
+        .n_tok = n_tok};
     panels_matmul(&j, row_lo);
 }
 

@@ -1,5 +1,5 @@
 /* Level avx512vnni: matrix times activations. Says how tokens and panels are cut on this CPU, and which tiles do it.
- * In: panels of 16 rows, packed activations (avx2's). Out: floats, the bits of c/matmul_c.c.
+ * In: panels of 16 rows, packed activations (act_avx512.c). Out: floats, the bits of c/matmul_c.c.
  * Read next: panels.h, matmul_q_avx512.c. */
 #include "kern/levels.h"
 #include "kern/x86/panels.h"
@@ -72,5 +72,7 @@ void matmul_init_avx512(struct kernels *k)
     k->panel_rows = ZPANEL_ROWS;
     k->pack_bytes = pack_bytes_avx512;
     k->pack = pack_avx512;
+    k->act_bytes = act_bytes_avx512;
+    k->act_pack = act_pack_avx512;
     k->matmul = matmul_avx512;
 }

@@ -56,7 +56,7 @@ struct tile_args {
     int n_row[TILE_MAX_PANEL];        /* rows of the panel to write, 1..all */
     size_t ld_out;
     const void *act;  /* first block of the first token: act_q8, act_q8k or 64 floats */
-    const void *wide; /* act_q8w, for Q8_0 */
+    const void *wide; /* act_q8w, for Q8_0 at avx2 */
     int mt;           /* tokens of the packed tile: the stride from block to block */
     int n_cols;
 };
@@ -76,6 +76,9 @@ size_t pack_bytes_avx2(enum ggml_type type, int n_rows, int n_cols);
 void pack_avx2(void *dst, const void *src, enum ggml_type type, int n_rows, int n_cols, int row_lo, int row_hi);
 size_t pack_bytes_avx512(enum ggml_type type, int n_rows, int n_cols);
 void pack_avx512(void *dst, const void *src, enum ggml_type type, int n_rows, int n_cols, int row_lo, int row_hi);
+size_t act_bytes_avx512(enum act_kind kind, int n_cols, int n_tok);
+void act_pack_avx512(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
+                     int tok_hi);
 void act_pack_avx2(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
                    int tok_hi);
 

@@ -45,7 +45,7 @@ struct panels_job {
     float *out;
     size_t ld_out;
     int row_hi;
-    const char *act;
+    const char *act, *wide; /* wide: the act_q8w part, where there is one */
     int n_tok;
 };
 
@@ -59,7 +59,8 @@ static inline void panels_run(const struct panels_job *j, struct plan plan, cons
     size_t tok_bytes = BLOCK_F * sizeof(float);
     if (kind == ACT_Q8) {
         tok_bytes = sizeof(struct act_q8);
-        wide = j->act + act_q8w_at(n_cols, j->n_tok) + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
+        if (j->wide)
+            wide = j->wide + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
     } else if (kind == ACT_Q8K) {
         tok_bytes = sizeof(struct act_q8k);
     }

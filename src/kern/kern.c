@@ -62,6 +62,7 @@ static void init_c(struct kernels *k)
 {
     matmul_init_c(k);
     ops_init_c(k);
+    attn_q8_init_c(k);
 }
 
 #if defined(__x86_64__)
@@ -69,6 +70,13 @@ static void init_avx2(struct kernels *k)
 {
     matmul_init_avx2(k);
     ops_init_avx2(k);
+    attn_q8_init_avx2(k);
+}
+
+static void init_avx512(struct kernels *k)
+{
+    matmul_init_avx512(k);
+    attn_q8_init_avx512(k);
 }
 #endif
 
@@ -81,7 +89,7 @@ static const struct level {
     {"c", "c", 0, init_c},
 #if defined(__x86_64__)
     {"avx2", "c avx2", CPU_AVX2, init_avx2},
-    {"avx512vnni", "c avx2 avx512vnni", CPU_AVX2 | CPU_AVX512_VNNI, matmul_init_avx512},
+    {"avx512vnni", "c avx2 avx512vnni", CPU_AVX2 | CPU_AVX512_VNNI, init_avx512},
 #endif
 };
 enum { N_LEVEL = sizeof levels / sizeof *levels };

@@ -9,11 +9,15 @@
 void matmul_init_c(struct kernels *k);
 /* The rest of the table: rows of floats, attention. */
 void ops_init_c(struct kernels *k);
+/* q8 keys and values: q8_row, attn_q8. */
+void attn_q8_init_c(struct kernels *k);
 
 #if defined(__x86_64__)
 void matmul_init_avx2(struct kernels *k);
 void ops_init_avx2(struct kernels *k);
+void attn_q8_init_avx2(struct kernels *k);
 void matmul_init_avx512(struct kernels *k); /* on top of avx2: it shares the activations */
+void attn_q8_init_avx512(struct kernels *k);
 #endif
 
 #endif

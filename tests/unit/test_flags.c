@@ -288,7 +288,7 @@ static void test_run_refused(void **state)
     RUN_REFUSED("bad value (-ctk, -ctv): f32 and f16, but both must be the same in this version", "-m", "f", "-ctk",
                 "f32");
     RUN_REFUSED("bad value (-ctv): q8 comes with a later version; this one has f16 and f32", "-m", "f", "-ctv", "q8");
-    RUN_REFUSED("bad value (-ctk): 'int4' is not f16 or f32", "-m", "f", "-ctk", "int4");
+    RUN_REFUSED("bad value (-ctk): 'int4' is not f16, f32 or q8", "-m", "f", "-ctk", "int4");
     RUN_REFUSED(
         "not available (--spec ngram): speculative methods come with a later version; this one has none and auto", "-m",
         "f", "--spec", "ngram");

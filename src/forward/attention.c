@@ -17,9 +17,13 @@ void attention_prepare(struct fwd *f)
     int far = 0;
     for (int i = 0; i < f->n_row; i++)
         far = f->row[i].pos > far ? f->row[i].pos : far;
-    /* WHY: few items leave threads idle; smaller ones convert K and V more than once, so only then. */
-    f->split_heads = n_thr > 1 && n_item < 4 * n_thr ? f->group : 1;
-    f->split_chunks = n_thr > 1 && f->n_row <= PRIV_ROWS && far >= ATTN_CHUNK && n_item * f->split_heads < 4 * n_thr;
+    /* WHY: few items leave threads idle. Chunks first, if no two rows would have shared them: heads apart read and
+     * convert K and V once each. */
+    const int n_chunk = far / ATTN_CHUNK + 1;
+    const bool few = n_thr > 1 && n_item < 4 * n_thr, chunks = few && f->n_row <= PRIV_ROWS && n_chunk > 1;
+    const bool alone = chunks && f->n_tile == f->n_row;
+    f->split_heads = few && n_item * (alone ? n_chunk : 1) < 4 * n_thr ? f->group : 1;
+    f->split_chunks = alone || (chunks && n_item * f->split_heads < 4 * n_thr);
 }
 
 /* K and V of row r, KV head h, into its page slot or scratch slot. */
@@ -219,13 +223,12 @@ void attention_run(struct lane *ln, int layer)
             if (!gathered)
                 gather(ln, layer, head, tl->row0);
             gathered = true;
-            for (int t = 0; t < tl->n_row; t++) /* one row, one head at a time: parts stand by (row, head) */
-                for (int g = g0; g < g0 + n_g; g++) {
-                    const struct tile one = {tl->row0 + t, 1};
-                    const size_t at = part_at(f, one.row0, head * f->group + g);
-                    run_chunk(ln, layer, &one, head, g, 1, c, 0, f->n_chunk, f->part_max + at, f->part_sum + at,
-                              f->part_acc + at * (size_t)f->hp->d_head);
-                }
+            for (int t = 0; t < tl->n_row; t++) { /* one row at a time: parts stand by (row, head) */
+                const struct tile one = {tl->row0 + t, 1};
+                const size_t at = part_at(f, one.row0, head * f->group + g0);
+                run_chunk(ln, layer, &one, head, g0, n_g, c, 0, f->n_chunk, f->part_max + at, f->part_sum + at,
+                          f->part_acc + at * (size_t)f->hp->d_head);
+            }
         }
     }
 }

@@ -57,20 +57,21 @@ TILE_INLINE void q8_qk_body(const struct attn_chunk *a, int i0, int b_lo, int b_
         EACH(i, NQ)
             EACH(v, NV)
                 s[i][v] = _mm256_setzero_si256();
-        for (int d = 0; d < a->d_head; d += 4) {
-            __m256i kd[NV_MAX];
-            if (d % 8 == 0)
-                EACH(v, NV) {
-                    _mm_prefetch(next_k[v] + d * N, _MM_HINT_T0);
-                    _mm_prefetch(val[v] + d * N, _MM_HINT_T0);
-                }
-            EACH(v, NV)
-                kd[v] = _mm256_xor_si256(TILE_LOAD(k[v] + d * N), _mm256_set1_epi8((char)Q8_BIAS));
-            EACH(i, NQ) {
-                const __m256i qd = tile_quad(q[i] + d), abs_q = _mm256_abs_epi8(qd);
-                EACH(v, NV) {
-                    s[i][v] = dot4(s[i][v], kd[v], qd, abs_q);
-                    PIN(s[i][v]);
+        for (ptrdiff_t d = 0; d < a->d_head; d += 8) { /* a line of K */
+            EACH(v, NV) {
+                _mm_prefetch(next_k[v] + d * N, _MM_HINT_T0);
+                _mm_prefetch(val[v] + d * N, _MM_HINT_T0);
+            }
+            EACH(g, 2) {
+                __m256i kd[NV_MAX];
+                EACH(v, NV)
+                    kd[v] = _mm256_xor_si256(TILE_LOAD(k[v] + d * N + 32 * g), _mm256_set1_epi8((char)Q8_BIAS));
+                EACH(i, NQ) {
+                    const __m256i qd = tile_quad(q[i] + d + 4 * g), abs_q = _mm256_abs_epi8(qd);
+                    EACH(v, NV) {
+                        s[i][v] = dot4(s[i][v], kd[v], qd, abs_q);
+                        PIN(s[i][v]);
+                    }
                 }
             }
         }

@@ -43,18 +43,19 @@ TILE_INLINE void q8_zqk_body(const struct attn_chunk *a, int i0, int b_lo, int b
         EACH(i, NQ)
             EACH(v, NV)
                 s[i][v] = start[i];
-        for (int d = 0; d < a->d_head; d += 4) {
-            __m512i kd[NV_MAX];
-            if (d % 8 == 0)
-                EACH(v, 2 * NV) {
-                    _mm_prefetch(next_k[v] + d * N, _MM_HINT_T0);
-                    _mm_prefetch(val[v] + d * N, _MM_HINT_T0);
-                }
-            EACH(v, NV)
-                kd[v] = two_blocks(k[2 * v] + d * N, k[2 * v + 1] + d * N);
-            EACH(i, NQ)
+        for (ptrdiff_t d = 0; d < a->d_head; d += 8) { /* a line of K */
+            EACH(v, 2 * NV) {
+                _mm_prefetch(next_k[v] + d * N, _MM_HINT_T0);
+                _mm_prefetch(val[v] + d * N, _MM_HINT_T0);
+            }
+            EACH(g, 2) {
+                __m512i kd[NV_MAX];
                 EACH(v, NV)
-                    s[i][v] = zdot4(s[i][v], kd[v], q[i] + d);
+                    kd[v] = two_blocks(k[2 * v] + d * N + 32 * g, k[2 * v + 1] + d * N + 32 * g);
+                EACH(i, NQ)
+                    EACH(v, NV)
+                        s[i][v] = zdot4(s[i][v], kd[v], q[i] + d + 4 * g);
+            }
         }
         EACH(i, NQ) {
             const __m256 d_q = _mm256_set1_ps(q8_query_scale(a, i0 + i));

@@ -27,7 +27,7 @@ struct flag_set engine_flags(struct engine_opts *o)
          -1, 256, "LLAMA_ARG_THREADS"},
         {"-b --batch-size", FLAG_INT, E(n_batch), "N", "prompt tokens in one pass (512)", 1, 4096, "LLAMA_ARG_BATCH"},
         {"-ctk --cache-type-k", FLAG_STR, E(kv_k), "TYPE", "+", 0, 0, "LLAMA_ARG_CACHE_TYPE_K"},
-        {"-ctv --cache-type-v", FLAG_STR, E(kv_v), "TYPE", "keys and values in f16 (default) or f32", 0, 0,
+        {"-ctv --cache-type-v", FLAG_STR, E(kv_v), "TYPE", "keys and values: f16 (default), f32 or q8", 0, 0,
          "LLAMA_ARG_CACHE_TYPE_V"},
         {"-nr --no-repack", FLAG_BOOL, E(no_repack), NULL, "weights stay in the file: less memory, same output, slower",
          0, 0, NULL},
@@ -44,17 +44,16 @@ static int kv_type_of(const char *name, const char *flag, enum otr_kv_type *out,
     else if (strcmp(name, "f32") == 0)
         *out = OTR_KV_F32;
     else if (strcmp(name, "q8") == 0 || strcmp(name, "q8_0") == 0)
-        return OTR_FAIL(err, ARG, "bad value (%s): %s comes with a later version; this one has f16 and f32", flag,
-                        name);
+        *out = OTR_KV_Q8;
     else
-        return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not f16 or f32", flag,
+        return OTR_FAIL(err, ARG, "bad value (%s): '%s' is not f16, f32 or q8", flag,
                         err_quote(q, sizeof q, name, strlen(name)));
     return OTR_OK;
 }
 
 const char *kv_type_name(enum otr_kv_type t)
 {
-    return t == OTR_KV_F32 ? "f32" : "f16";
+    return t == OTR_KV_F32 ? "f32" : t == OTR_KV_Q8 ? "q8" : "f16";
 }
 
 int engine_opts_check(struct engine_opts *o, struct otr_err *err)

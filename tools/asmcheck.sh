@@ -59,6 +59,8 @@ tiles_q6_k_4_2         15
 tiles_q6_k_1_4          8
 tiles_q6_k_2_4         25
 qk_[1236]               1
+qk_q8_[1-6]             3
+zqk_q8_[1-4]            4
 ztiles_b?f(16|32)_(16_1|6_2|8_2) 1
 ztiles_q5_k_14_1        1
 '
@@ -116,7 +118,7 @@ function finish(   i, j, k, n, inner, worst, size, cap, frame) {
     finish()
     name = $2
     gsub(/[<>:]/, "", name)
-    if (name !~ /^(z?tiles_[a-z0-9_]+_[0-9]+_[0-9]+|qk_[0-9]+|pv_[0-9]+_[0-9]+)(\..*)?$/)
+    if (name !~ /^(z?tiles_[a-z0-9_]+_[0-9]+_[0-9]+|z?qk_(q8_)?[0-9]+|z?pv_(q8_)?[0-9]+_[0-9]+)(\..*)?$/)
         name = ""
     sub(/\..*/, "", name)
     n_ins = 0

@@ -32,6 +32,8 @@ for what in "${@:-dequant gumbel rules tokenizer equality oracle}"; do
         equality)
             run equality build/tests/proof_equality "$smollm2" "$prompts"
             run equality build/tests/proof_equality "$gemma3" "$prompts"
+            run equality build/tests/proof_equality "$smollm2" "$prompts" 2000 5 q8
+            run equality build/tests/proof_equality "$gemma3" "$prompts" 1000 5 q8
             ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
         *)

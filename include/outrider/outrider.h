@@ -121,7 +121,9 @@ OTR_API int64_t otr_chat_tokenize(const struct otr_model *m, const struct otr_me
 struct otr_engine;
 struct otr_seq;
 
-enum otr_kv_type { OTR_KV_F16 = 0, OTR_KV_F32 = 1 };
+/* How keys and values are held; part of what fixes the output, like the model and the seed. OTR_KV_Q8: 8 bits and one
+ * scale per position and KV head, about half of f16. */
+enum otr_kv_type { OTR_KV_F16 = 0, OTR_KV_F32 = 1, OTR_KV_Q8 = 2 };
 
 struct otr_engine_opts {
     int n_threads; /* 0: one per physical core we may use */

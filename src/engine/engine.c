@@ -26,7 +26,7 @@ static int check_opts(const struct otr_engine_opts *o, struct otr_err *err)
         return OTR_FAIL(err, ARG, "passes of %d rows (1..%d)", o->n_batch, MAX_BATCH);
     if (o->n_seq < 0 || o->n_seq > MAX_SEQ)
         return OTR_FAIL(err, ARG, "%d sequences (1..%d)", o->n_seq, MAX_SEQ);
-    if (o->kv_type != OTR_KV_F16 && o->kv_type != OTR_KV_F32)
+    if (o->kv_type != OTR_KV_F16 && o->kv_type != OTR_KV_F32 && o->kv_type != OTR_KV_Q8)
         return OTR_FAIL(err, ARG, "KV type %d", (int)o->kv_type);
     return OTR_OK;
 }
@@ -46,7 +46,8 @@ int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const 
     e->m = m;
     e->n_ctx = o->n_ctx ? o->n_ctx : hp->n_ctx_train < DEFAULT_CTX ? hp->n_ctx_train : DEFAULT_CTX;
     e->n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH;
-    const struct kv_shape shape = {hp->n_layer, hp->n_head_kv, hp->d_head, o->kv_type == OTR_KV_F32 ? KV_F32 : KV_F16};
+    static const enum kv_type types[] = {[OTR_KV_F16] = KV_F16, [OTR_KV_F32] = KV_F32, [OTR_KV_Q8] = KV_Q8};
+    const struct kv_shape shape = {hp->n_layer, hp->n_head_kv, hp->d_head, types[o->kv_type]};
     const long long pages =
         ((long long)e->n_ctx + KV_PAGE - 1) / KV_PAGE * (o->n_seq ? o->n_seq : 1) + 1; /* +1: a copied last page */
     e->rows = malloc((size_t)e->n_batch * sizeof *e->rows);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "kern/kv_q8.h"
+
 void attention_prepare(struct fwd *f)
 {
     const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv, n_q = f->n_row * f->hp->n_head;
@@ -25,6 +27,29 @@ void attention_prepare(struct fwd *f)
     if (f->n_row <= PRIV_ROWS && n_chunk > 1 && 4 * most > 5 * n_q)
         f->split = ATTN_CHUNKS;
     f->chunk_q = n_item * n_chunk < 4 * n_thr ? 1 : f->group;
+}
+
+/* K and V of row r, KV head h, into its page slot or scratch slot. */
+static void store(struct lane *ln, const struct plan *r, int layer, int h, const float *kk, const float *v)
+{
+    const struct fwd *f = ln->f;
+    const struct kernels *k = f->k;
+    const int dh = f->hp->d_head, blk = r->pos / ATTN_BLOCK, at = r->pos % ATTN_BLOCK;
+    const enum kv_type type = kv_get_shape(f->kv)->type;
+    const bool paged = r->slot < 0;
+    void *to_k = paged ? kv_k_block(r->seq, layer, h, blk) : kv_scratch_k(f->kv, r->slot, layer, h);
+    void *to_v = paged ? kv_v_block(r->seq, layer, h, blk) : kv_scratch_v(f->kv, r->slot, layer, h);
+    if (type != KV_Q8) { /* a V block's row 0 is a plain row: scratch holds K too that way */
+        (paged ? k->store_k : k->store_v)(to_k, paged ? at : 0, kk, dh, type);
+        k->store_v(to_v, paged ? at : 0, v, dh, type);
+    } else {
+        k->q8_row(paged ? ln->own->kv_row : to_k, kk, dh, Q8_BIAS);
+        if (paged)
+            kv_copy_k(to_k, at, ln->own->kv_row, -1, dh, type);
+        k->q8_row(paged ? ln->own->kv_row : to_v, v, dh, 0);
+        if (paged)
+            kv_copy_v(to_v, at, ln->own->kv_row, -1, dh, type);
+    }
 }
 
 void attention_append(struct lane *ln, int layer)
@@ -53,14 +78,9 @@ void attention_append(struct lane *ln, int layer)
         k->rope(q, cs, f->group, hp->d_head, hp->n_rot, hp->rope_kind);
         k->rope(kk, cs, 1, hp->d_head, hp->n_rot, hp->rope_kind);
         k->scale(q, q, hp->attn_scale, f->group * hp->d_head);
-        if (r->slot < 0) {
-            const int blk = r->pos / ATTN_BLOCK, at = r->pos % ATTN_BLOCK;
-            k->store_k(kv_k_block(r->seq, layer, h, blk), at, kk, hp->d_head, type);
-            k->store_v(kv_v_block(r->seq, layer, h, blk), at, v, hp->d_head, type);
-        } else { /* a V block's row 0 is a plain row: both are stored that way in scratch */
-            k->store_v(kv_scratch_k(f->kv, r->slot, layer, h), 0, kk, hp->d_head, type);
-            k->store_v(kv_scratch_v(f->kv, r->slot, layer, h), 0, v, hp->d_head, type);
-        }
+        store(ln, r, layer, h, kk, v);
+        for (size_t g = 0; type == KV_Q8 && g < group; g++) /* a row takes the place of its floats */
+            k->q8_row(q + g * dh, q + g * dh, hp->d_head, 0);
     }
 }
 
@@ -71,7 +91,7 @@ static void gather(struct lane *ln, int layer, int head, int row)
     const struct plan *r = &f->row[row];
     const int dh = f->hp->d_head, first = r->base / ATTN_BLOCK;
     const enum kv_type type = kv_get_shape(f->kv)->type;
-    const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
+    const size_t blk_bytes = ATTN_BLOCK * kv_row_bytes(type, dh);
     int up = row;
     for (int p = r->pos; p >= first * ATTN_BLOCK; p--) {
         const int blk = p / ATTN_BLOCK, lane = p % ATTN_BLOCK;
@@ -111,7 +131,7 @@ static void run_chunk(struct lane *ln, int layer, const struct item *it, int c, 
     const struct plan *r0 = &f->row[it->tl->row0];
     const bool side = r0->slot >= 0;
     const enum kv_type type = kv_get_shape(f->kv)->type;
-    const size_t blk_bytes = (size_t)dh * ATTN_BLOCK * kv_elem_bytes(type);
+    const size_t blk_bytes = ATTN_BLOCK * kv_row_bytes(type, dh);
     const void *kb[MAX_CHUNK_BLK], *vb[MAX_CHUNK_BLK];
     int a = -1, n_q = 0, end = 0;
     /* rows of a tile stand at consecutive positions, so those that see c are neighbours */
@@ -155,7 +175,7 @@ static void run_chunk(struct lane *ln, int layer, const struct item *it, int c, 
         .acc = out_acc + (first_q * (size_t)n_chunk + at) * (size_t)dh,
         .ld_acc = (size_t)n_chunk * (size_t)dh,
     };
-    f->k->attn(&ch);
+    (type == KV_Q8 ? f->k->attn_q8 : f->k->attn)(&ch);
     for (int i = 0; i < n_q; i++) {
         out_max[(first_q + (size_t)i) * (size_t)n_chunk + at] = own->max[i];
         out_sum[(first_q + (size_t)i) * (size_t)n_chunk + at] = own->sum[i];

@@ -27,7 +27,7 @@ static void carve_thread(struct fwd *f, struct arena *a, struct fwd_thread *t)
     const struct hparams *hp = f->hp;
     const size_t n_q = (size_t)(TILE_ROWS * f->group), dh = (size_t)hp->d_head,
                  parts = size_mul(n_q, (size_t)f->n_chunk);
-    const size_t blk = dh * ATTN_BLOCK * kv_elem_bytes(kv_get_shape(f->kv)->type);
+    const size_t row = kv_row_bytes(kv_get_shape(f->kv)->type, hp->d_head);
     t->y = floats(a, (size_t)hp->n_embd);
     t->n = floats(a, FWD_MAX_LOGITS * (size_t)hp->n_embd);
     for (int kind = 0; kind < ACT_N; kind++)
@@ -41,8 +41,9 @@ static void carve_thread(struct fwd *f, struct arena *a, struct fwd_thread *t)
     t->part_acc = floats(a, size_mul(parts, dh));
     t->lo = arena_take(a, n_q * sizeof *t->lo);
     t->hi = arena_take(a, n_q * sizeof *t->hi);
-    t->gather_k = arena_take(a, GATHER_BLK * blk);
-    t->gather_v = arena_take(a, GATHER_BLK * blk);
+    t->gather_k = arena_take(a, GATHER_BLK * ATTN_BLOCK * row);
+    t->gather_v = arena_take(a, GATHER_BLK * ATTN_BLOCK * row);
+    t->kv_row = arena_take(a, row);
 }
 
 static void carve(struct fwd *f, struct arena *a)
@@ -205,7 +206,7 @@ static uint64_t kv_bytes_read(const struct fwd *f)
     for (int i = 0; i < f->n_row; i++)
         for (int l = 0; l < f->hp->n_layer; l++)
             n += (uint64_t)(f->row[i].pos + 1 - window_lo(f->hp, l, f->row[i].pos));
-    return n * 2 * (uint64_t)(f->hp->n_head_kv * f->hp->d_head) * kv_elem_bytes(kv_get_shape(f->kv)->type);
+    return n * 2 * (uint64_t)f->hp->n_head_kv * kv_row_bytes(kv_get_shape(f->kv)->type, f->hp->d_head);
 }
 
 int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)

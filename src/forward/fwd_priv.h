@@ -56,6 +56,7 @@ struct fwd_thread {
     float *part_max, *part_sum, *part_acc; /* [TILE_ROWS * group, n_chunk (, d_head)] */
     int *lo, *hi;                          /* [TILE_ROWS * group] */
     char *gather_k, *gather_v;             /* [GATHER_BLK] blocks */
+    char *kv_row;                          /* one row, on its way into a page (q8) */
 };
 
 struct fwd {
@@ -81,7 +82,7 @@ struct fwd {
     float *x[2]; /* residual stream: current and next (post-norm models) */
     int cur;
     float *q, *kk, *v;                     /* products: [n, n_head*d_head], [n, n_head_kv*d_head] twice */
-    float *qh;                             /* [n_head_kv][n_batch][group][d_head] normed, rotated, scaled */
+    float *qh;                             /* [n_head_kv][n_batch][group][d_head] normed, rotated, scaled; q8: rows */
     float *att;                            /* [n, n_head*d_head] */
     float *branch;                         /* [n, n_embd] output of attention or FFN before a post-norm */
     float *gate, *up;                      /* [n, n_ff] */

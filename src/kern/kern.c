@@ -63,6 +63,7 @@ static void init_c(struct kernels *k)
     matmul_init_c(k);
     ops_init_c(k);
     sample_init_c(k);
+    attn_q8_init_c(k);
 }
 
 #if defined(__x86_64__)
@@ -71,18 +72,15 @@ static void init_avx2(struct kernels *k)
     matmul_init_avx2(k);
     ops_init_avx2(k);
     sample_init_avx2(k);
-}
-
-static void init_avx512(struct kernels *k)
-{
-    matmul_init_avx512(k);
-    sample_init_avx512(k);
+    attn_q8_init_avx2(k);
 }
 
 static void init_avx512(struct kernels *k)
 {
     matmul_init_avx512(k);
     ops_init_avx512(k);
+    attn_q8_init_avx512(k);
+    sample_init_avx512(k);
 }
 #endif
 

@@ -50,7 +50,7 @@ enum {
 };
 
 enum act_fn { ACT_FN_SILU, ACT_FN_GELU_TANH };
-enum kv_type { KV_F16, KV_F32 };
+enum kv_type { KV_F16, KV_F32, KV_Q8 };  /* KV_Q8: kv_q8.h */
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1); pairs (i, i + n/2) */
 
 /* One attention chunk for queries that share a KV head: scores, softmax parts and weighted values.
@@ -58,13 +58,13 @@ enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1); pairs (i, i + n/2)
  * (l[j] + l[j+4]), then [j] + [j+2], then [0] + [1]; acc[d] = chain of fma(p, v, acc) over visible positions ascending
  * from +0. score = chain of fma(k[d], q[d], .) over d ascending from +0, then soft cap if there is one. */
 struct attn_chunk {
-    const void *const *k; /* [n_blk] blocks [d_head][8 positions] of kv_type */
+    const void *const *k; /* [n_blk] blocks [d_head][8 positions] of kv_type; q8: kv_q8.h */
     const void *const *v; /* [n_blk] blocks [8 positions][d_head] */
     enum kv_type kv_type;
     int n_blk;  /* 1..32: blocks from the chunk's first absolute position */
     int d_head; /* multiple of 8 */
     int n_q;
-    const float *q; /* [n_q, ld_q], already multiplied by the attention scale */
+    const float *q; /* [n_q, ld_q], already multiplied by the attention scale; q8: each made a row by q8_row */
     size_t ld_q;
     const int *lo, *hi; /* [n_q] visible positions [lo, hi) inside the chunk; lo < hi <= 8 * n_blk */
     float softcap;      /* 0: none; else softcap * tanh(score / softcap) */
@@ -120,10 +120,17 @@ struct kernels {
 
     /* -- attention */
     /* Writes one position's K or V of one KV head: k into lane pos % 8 of a block [d_head][8], v into row pos % 8 of
-     * a block [8][d_head]. f16 rounds to nearest even and saturates at +-65504. */
+     * a block [8][d_head]. f16 rounds to nearest even and saturates at +-65504. Not for q8: q8_row, then kv_copy_k. */
     void (*store_k)(void *block, int lane, const float *k, int d_head, enum kv_type type);
     void (*store_v)(void *block, int lane, const float *v, int d_head, enum kv_type type);
     void (*attn)(const struct attn_chunk *a);
+    /* -- q8: int8 keys and values, one scale per position and KV head (kv_q8.h) */
+    /* A row of n values (a multiple of 8): n codes + bias as bytes (bias 0, or 128 for K), then the scale as a float.
+     * Codes and scale as in act.h, with the row as the block. row may be x. */
+    void (*q8_row)(void *row, const float *x, int n, int bias);
+    /* As attn, but score = (float)(sum of q * k) * (d_q * d_k), the sum exact, and acc[d] = chain of
+     * fma(p * d_v, (float)v, acc). */
+    void (*attn_q8)(const struct attn_chunk *a);
     /* out[d] = (sum_c w_c acc[c][d]) / (sum_c w_c sum[c]), w_c = exp(max[c] - max of all), chains of fma from +0 over
      * c ascending; the quotient is acc * (1 / sum). max, sum: [n_chunk]; acc: row c at acc + c * ld_acc. */
     void (*attn_merge)(float *out, int d_head, int n_chunk, const float *max, const float *sum, const float *acc,

@@ -32,7 +32,7 @@ static int ceil_div(int a, int b)
 
 size_t kv_page_bytes(const struct kv_shape *sh)
 {
-    const size_t head = size_mul(size_mul((size_t)sh->d_head, KV_PAGE), kv_elem_bytes(sh->type));
+    const size_t head = size_mul(kv_row_bytes(sh->type, sh->d_head), KV_PAGE);
     return size_mul(size_mul(head, 2 * (size_t)sh->n_head_kv), (size_t)sh->n_layer);
 }
 
@@ -49,7 +49,7 @@ int kv_create(struct kv **out, const struct kv_shape *shape, int n_page, int n_s
     if (!kv)
         return OTR_FAIL(err, NOMEM, "no memory for the KV cache");
     kv->shape = *shape;
-    kv->row_bytes = (size_t)shape->d_head * kv_elem_bytes(shape->type);
+    kv->row_bytes = kv_row_bytes(shape->type, shape->d_head);
     kv->half_bytes = kv->row_bytes * KV_PAGE * (size_t)shape->n_head_kv;
     kv->layer_bytes = 2 * kv->half_bytes;
     kv->page_bytes = kv_page_bytes(shape);
@@ -250,15 +250,21 @@ void *kv_scratch_v(const struct kv *kv, int slot, int layer, int head)
 
 void kv_copy_k(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type)
 {
-    const size_t e = kv_elem_bytes(type), step = from_lane < 0 ? e : ATTN_BLOCK * e;
+    /* q8 moves 4 codes at a time, then the scale: 4 bytes too */
+    const size_t e = type == KV_F16 ? 2 : 4, step = from_lane < 0 ? e : ATTN_BLOCK * e;
+    const int n = type == KV_Q8 ? d_head / 4 + 1 : d_head;
     const char *src = (const char *)from + (from_lane < 0 ? 0 : e * (size_t)from_lane);
     char *dst = (char *)blk + e * (size_t)to;
-    for (int d = 0; d < d_head; d++)
+    for (int d = 0; d < n; d++)
         memcpy(dst + (size_t)d * ATTN_BLOCK * e, src + (size_t)d * step, e);
 }
 
 void kv_copy_v(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type)
 {
-    const size_t row = (size_t)d_head * kv_elem_bytes(type);
-    memcpy((char *)blk + row * (size_t)to, (const char *)from + (from_lane < 0 ? 0 : row * (size_t)from_lane), row);
+    const size_t row = type == KV_Q8 ? (size_t)d_head : kv_row_bytes(type, d_head);
+    const char *src = from;
+    memcpy((char *)blk + row * (size_t)to, src + (from_lane < 0 ? 0 : row * (size_t)from_lane), row);
+    if (type == KV_Q8)
+        memcpy((char *)blk + ATTN_BLOCK * row + sizeof(float) * (size_t)to,
+               src + (from_lane < 0 ? row : ATTN_BLOCK * row + sizeof(float) * (size_t)from_lane), sizeof(float));
 }

@@ -2,6 +2,7 @@
  *
  * In: reservations and commits of the forward pass. Out: addresses of blocks of 8 positions.
  * A page holds all layers: per layer K [n_head_kv][4 blocks][d_head][8 pos], V [n_head_kv][4 blocks][8 pos][d_head].
+ * q8: K and V blocks as in kern/kv_q8.h, at the same places.
  * Rows that continue the committed end are written in place and count only after kv_commit; rows of other branches live
  * in scratch slots (K and V as plain rows) and are copied in by kv_commit. Rejecting needs no call at all.
  * INV: a page with more than one owner is never written.
@@ -48,16 +49,18 @@ void kv_commit(struct kv_seq *s, int n_in_place, const int *scratch, int n_scrat
 /* Block `blk` (positions 8 blk .. 8 blk + 7) of one layer and KV head. Valid until the next call on this sequence. */
 void *kv_k_block(const struct kv_seq *s, int layer, int head, int blk);
 void *kv_v_block(const struct kv_seq *s, int layer, int head, int blk);
-/* One scratch row, d_head values. */
+/* One scratch row, d_head values; q8: as q8_row makes it. */
 void *kv_scratch_k(const struct kv *kv, int slot, int layer, int head);
 void *kv_scratch_v(const struct kv *kv, int slot, int layer, int head);
 /* Copies position `from_lane` of a block, or a scratch row (-1), into lane `to` of a K block (a row of a V block). */
 void kv_copy_k(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type);
 void kv_copy_v(void *blk, int to, const void *from, int from_lane, int d_head, enum kv_type type);
 
-static inline size_t kv_elem_bytes(enum kv_type type)
+/* K or V of one position and KV head. */
+static inline size_t kv_row_bytes(enum kv_type type, int d_head)
 {
-    return type == KV_F32 ? 4 : 2;
+    const size_t n = (size_t)d_head;
+    return type == KV_F32 ? 4 * n : type == KV_F16 ? 2 * n : n + sizeof(float);
 }
 
 #endif

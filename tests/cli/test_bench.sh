@@ -80,6 +80,8 @@ field "forward: memory read" 'r["contexts"][0]["memory"]["bytes"]' $((8 << 20))
 field "forward: level c, f32, no memory roof" \
     '(r["machine"]["kernel_level"], r["kv_type"], r["contexts"][0]["memory"], all(x["same"] for x in r["contexts"][0]["rows"]))' \
     "('c', 'f32', None, True)"
+"$program" bench forward -m "$stories" --ctx 16 --mb 0 --passes 1 -ctk q8 -ctv q8 --json > "$tmp/r.json"
+field "forward: q8 has a byte a value and a scale a row" '(r["kv_type"], r["contexts"][0]["kv_bytes"])' "('q8', $((17 * 5 * 4 * (8 + 4) * 2)))"
 "$program" bench forward -m "$stories" --ctx 16 --mb 8 --passes 1 > "$tmp/table"
 same "forward: 16 rows in each table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' "$tmp/table")" 32
 "$program" bench forward -m "$stories" --ctx 16,40 --mb 0 --passes 1 -t 1 --levels c,c --json > "$tmp/r.json"

@@ -19,7 +19,6 @@ refused "NaN temperature" 2 "bad value \(--temp\): 'nan' is not a finite number"
 refused "infinite temperature" 2 "bad value \(--temp\): 'inf'" "${run[@]}" -p x --temp inf
 refused "two prompts" 2 "two prompts" "${run[@]}" -p x -f y
 refused "a speculative method" 2 "did you mean suffix" "${run[@]}" -p x --spec sufix
-refused "KV type to come" 2 "later version" "${run[@]}" -p x -ctk q8 -ctv q8
 refused "unequal KV types" 2 "must be the same" "${run[@]}" -p x -ctk f32
 refused "what llama.cpp downloads" 2 "fetch the file, then -m FILE" "$program" run -hf someone/something
 refused "bad variable" 2 "LLAMA_ARG_CTX_SIZE" env LLAMA_ARG_CTX_SIZE=big "${run[@]}" -p x

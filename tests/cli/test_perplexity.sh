@@ -50,6 +50,8 @@ if [ -f "$smollm" ] && [ -f "$wiki" ]; then
     score "$smollm" "$tmp/wiki" --tokens 300 --window 128
     field "SmolLM2: tokens scored" 'r["tokens"]' 297
     check "SmolLM2: within 1 % of the oracle" close "$(json "$tmp/r.json" 'r["ppl"]')" 40.9476 0.01
+    score "$smollm" "$tmp/wiki" --tokens 300 --window 128 -ctk q8 -ctv q8_0
+    check "SmolLM2, KV in q8: within 1 % of the oracle" close "$(json "$tmp/r.json" 'r["ppl"]')" 40.9476 0.01
 else
     echo "SKIPPED: $smollm or $wiki is not there"
 fi

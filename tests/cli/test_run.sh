@@ -57,6 +57,8 @@ field "counts" '[len(r["tokens"]), r["timings"]["predicted_n"], len(r["prompt_to
 field "ids are those of tokenize" 'r["prompt_tokens"]' "$("$program" tokenize -m "$stories" -p "$start" --json)"
 quiet "${run[@]}" -p "$start" --temp 0 -n 3 --json -ctk f32 -ctv f32 -t 2 > "$tmp/r.json"
 field "KV type and threads" '[r["kv_type"], r["machine"]["threads"]]' "['f32', 2]"
+quiet "${run[@]}" -p "$start" --temp 0 -n 3 --json -ctk q8 -ctv q8_0 > "$tmp/r.json"
+field "KV type q8" 'r["kv_type"]' q8
 
 # ---- seeds ----
 draw() { quiet "${run[@]}" -p "$start" -n 20 --temp 1.5 --top-k 0 --top-p 1 --min-p 0 "$@"; }

@@ -1,7 +1,9 @@
 /* Proof of row-invariance on a real model: 100 prompts x 128 tokens, at least 5,000 draws, and level c against the best
- * level for the whole pass on 20 prompts. usage: proof_equality MODEL PROMPTS.jsonl [DRAWS [PROMPTS_AT_LEVEL_C]] */
+ * level for the whole pass on 20 prompts.
+ * usage: proof_equality MODEL PROMPTS.jsonl [DRAWS [PROMPTS_AT_LEVEL_C [f16|f32|q8]]] */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "support/equal.h"
@@ -21,15 +23,19 @@ int main(int argc, char **argv)
     struct otr_err err = {0};
     const uint64_t seed = 20261124;
     if (argc < 3) {
-        fprintf(stderr, "usage: proof_equality MODEL PROMPTS.jsonl [DRAWS [PROMPTS_AT_LEVEL_C]]\n");
+        fprintf(stderr, "usage: proof_equality MODEL PROMPTS.jsonl [DRAWS [PROMPTS_AT_LEVEL_C [f16|f32|q8]]]\n");
         return 2;
     }
     const long want = argc > 3 ? atol(argv[3]) : 5000;
     const int at_c = argc > 4 ? atoi(argv[4]) : 20;
+    const char *type = argc > 5 ? argv[5] : "f16";
+    const enum otr_kv_type kv = strcmp(type, "q8") == 0    ? OTR_KV_Q8
+                                : strcmp(type, "f32") == 0 ? OTR_KV_F32
+                                                           : OTR_KV_F16;
     long c_row = 0, c_differ = 0;
     int c_text = 0;
     const double t0 = clock_ms();
-    if (eq_open(&r, argv[1], NULL, seed, &err) < 0)
+    if (eq_open(&r, argv[1], NULL, kv, seed, &err) < 0)
         return die(&err);
     if (eq_prompts_read(&p, r.m, argv[2], N_PROMPT, 48) < N_PROMPT) {
         fprintf(stderr, "proof_equality: error: fewer than %d prompts in %s\n", N_PROMPT, argv[2]);
@@ -56,12 +62,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "group %d of %d: %ld draws, %ld rows, %ld differ (%.0f s)\n", g + 1, n_group, r.n_draw, r.n_row,
                 r.n_differ, (clock_ms() - t0) / 1e3);
     }
-    printf("%s, level %s, seed %llu: %d prompts x %d tokens, %ld draws: %ld rows (%ld on chains and trees, %ld on side "
+    printf("%s, level %s, KV %s, seed %llu: %d prompts x %d tokens, %ld draws: %ld rows (%ld on chains and trees, %ld "
+           "on side "
            "branches), "
            "%ld differ; level c against %s: %d prompts, %ld rows, %ld differ; %.0f s\n",
-           r.m->info.name, r.m->info.kern, (unsigned long long)seed, N_PROMPT, N_TOK, r.n_draw, r.n_row - c_row,
-           r.n_tree_row, r.n_branch_row, r.n_differ - c_differ, r.m->info.kern, c_text, c_row, c_differ,
-           (clock_ms() - t0) / 1e3);
+           r.m->info.name, r.m->info.kern, eq_kv_name(kv), (unsigned long long)seed, N_PROMPT, N_TOK, r.n_draw,
+           r.n_row - c_row, r.n_tree_row, r.n_branch_row, r.n_differ - c_differ, r.m->info.kern, c_text, c_row,
+           c_differ, (clock_ms() - t0) / 1e3);
     const int bad = r.n_differ != 0;
     eq_prompts_free(&p);
     eq_close(&r);

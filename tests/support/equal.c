@@ -15,6 +15,11 @@ uint64_t eq_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+const char *eq_kv_name(enum otr_kv_type kv)
+{
+    return kv == OTR_KV_F32 ? "f32" : kv == OTR_KV_Q8 ? "q8" : "f16";
+}
+
 static int below(struct eq_rig *r, int n)
 {
     return (int)(eq_random(&r->rng) % (uint64_t)n);
@@ -22,14 +27,15 @@ static int below(struct eq_rig *r, int n)
 
 /* ---- setting up ---- */
 
-int eq_open(struct eq_rig *r, const char *model, const char *kern, uint64_t seed, struct otr_err *err)
+int eq_open(struct eq_rig *r, const char *model, const char *kern, enum otr_kv_type kv, uint64_t seed,
+            struct otr_err *err)
 {
-    *r = (struct eq_rig){.rng = seed};
+    *r = (struct eq_rig){.rng = seed, .kv = kv};
     const struct otr_model_opts mo = {.kern = kern};
     int rc = otr_model_open(&r->m, model, &mo, err);
     for (int i = 0; i < EQ_ENGINES && rc == OTR_OK; i++) {
         const struct otr_engine_opts eo = {
-            .n_threads = i + 1, .n_ctx = EQ_MAX_TOK, .n_seq = 5 * EQ_GROUP, .n_batch = 1024};
+            .n_threads = i + 1, .n_ctx = EQ_MAX_TOK, .n_seq = 5 * EQ_GROUP, .n_batch = 1024, .kv_type = kv};
         rc = otr_engine_create(&r->e[i], r->m, &eo, err);
     }
     if (rc == OTR_OK && !(r->kept = malloc((size_t)r->m->info.n_vocab * sizeof *r->kept)))
@@ -351,7 +357,7 @@ int eq_draw(struct eq_rig *r, struct otr_err *err)
 int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model_opts *mo, long *n_row, long *n_differ,
                      struct otr_err *err)
 {
-    const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = EQ_MAX_TOK, .n_batch = EQ_MAX_TOK};
+    const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = EQ_MAX_TOK, .n_batch = EQ_MAX_TOK, .kv_type = r->kv};
     struct otr_model *m = NULL;
     struct otr_engine *e = NULL;
     const long before_row = r->n_row, before_differ = r->n_differ;

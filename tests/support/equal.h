@@ -1,7 +1,7 @@
 /* The equality suite: many ways to compute the same row, compared by memcmp of its logits.
  *
- * In: a model and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A draw
- * builds some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4
+ * In: a model, a KV type and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A
+ * draw builds some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4
  * threads, and compares every row. Out: how many rows were compared, and how many differed (each is printed). Used by
  * tests/equal (short) and tests/proof (5,000 draws on both models). */
 #ifndef OTR_TESTS_EQUAL_H
@@ -19,6 +19,7 @@ struct eq_text {
 
 struct eq_rig {
     struct otr_model *m;
+    enum otr_kv_type kv;
     struct otr_engine *e[EQ_ENGINES];          /* of 1..4 threads */
     struct kv_seq *full[EQ_ENGINES][EQ_GROUP]; /* whole texts, to fork from */
     struct eq_text text[EQ_GROUP];
@@ -28,10 +29,13 @@ struct eq_rig {
     long n_draw, n_row, n_tree_row, n_branch_row, n_differ;
 };
 
+const char *eq_kv_name(enum otr_kv_type kv);
+
 /* Sequential random numbers of a seed (splitmix64). */
 uint64_t eq_random(uint64_t *state);
 
-int eq_open(struct eq_rig *r, const char *model, const char *kern, uint64_t seed, struct otr_err *err);
+int eq_open(struct eq_rig *r, const char *model, const char *kern, enum otr_kv_type kv, uint64_t seed,
+            struct otr_err *err);
 void eq_close(struct eq_rig *r);
 /* Takes up to EQ_GROUP prompts (ids) and lets the model write each on, greedily, up to n_tok tokens. */
 int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt, int n_text, int n_tok,

@@ -248,6 +248,8 @@ static void test_run_names(void **state)
     assert_int_equal(run.sampling.penalty_last_n, -1);
     assert_true(run.sampling.frequency_penalty == 0.25f && run.sampling.presence_penalty == -0.25f);
     assert_int_equal(run.engine.kv_type, OTR_KV_F32);
+    assert_int_equal(RUN("-m", "f", "-ctk", "q8", "--cache-type-v", "q8_0"), OTR_OK); /* two names of one type */
+    assert_int_equal(run.engine.kv_type, OTR_KV_Q8);
     assert_int_equal(RUN("-m", "f", "--dry-multiplier", "0.5", "--dry-base", "2", "--dry-allowed-length", "3",
                          "--dry-penalty-last-n", "64", "-no-cnv", "-r", "a", "--stop", "b", "--ignore-eos", "--spec",
                          "auto"),
@@ -288,8 +290,9 @@ static void test_run_refused(void **state)
     RUN_REFUSED("bad value (--stop): an empty text would end every reply", "-m", "f", "--stop", "");
     RUN_REFUSED("bad value (-ctk, -ctv): f32 and f16, but both must be the same in this version", "-m", "f", "-ctk",
                 "f32");
-    RUN_REFUSED("bad value (-ctv): q8 comes with a later version; this one has f16 and f32", "-m", "f", "-ctv", "q8");
-    RUN_REFUSED("bad value (-ctk): 'int4' is not f16 or f32", "-m", "f", "-ctk", "int4");
+    RUN_REFUSED("bad value (-ctk, -ctv): q8_0 and f32, but both must be the same in this version", "-m", "f", "-ctk",
+                "q8_0", "-ctv", "f32");
+    RUN_REFUSED("bad value (-ctk): 'int4' is not f16, f32 or q8", "-m", "f", "-ctk", "int4");
     RUN_REFUSED("unknown drafting method (--spec): 'sufix'; did you mean suffix? --spec help lists them", "-m", "f",
                 "--spec", "sufix");
     RUN_REFUSED("flags at odds (--spec none, --spec suffix): give one of them", "-m", "f", "--spec", "none", "--spec",

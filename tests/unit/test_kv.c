@@ -67,23 +67,35 @@ static bool holds(const char *at, uint32_t x, size_t e)
     return memcmp(at, &x, e) == 0;
 }
 
+/* What a position is copied by. q8: 4 codes, or the scale, which stands last. */
+static size_t elem_bytes(const struct rig *r)
+{
+    return r->shape.type == KV_F16 ? 2 : 4;
+}
+
+static int n_elem(const struct rig *r)
+{
+    return r->shape.type == KV_Q8 ? r->shape.d_head / 4 + 1 : r->shape.d_head;
+}
+
 static char *k_at(const struct rig *r, const struct kv_seq *s, int layer, int head, int pos, int d)
 {
-    return (char *)kv_k_block(s, layer, head, pos / 8) + (size_t)(d * 8 + pos % 8) * kv_elem_bytes(r->shape.type);
+    return (char *)kv_k_block(s, layer, head, pos / 8) + (size_t)(d * 8 + pos % 8) * elem_bytes(r);
 }
 
 static char *v_at(const struct rig *r, const struct kv_seq *s, int layer, int head, int pos, int d)
 {
+    const int n = r->shape.type == KV_Q8 ? r->shape.d_head / 4 : r->shape.d_head;
     return (char *)kv_v_block(s, layer, head, pos / 8) +
-           (size_t)(pos % 8 * r->shape.d_head + d) * kv_elem_bytes(r->shape.type);
+           (size_t)(d < n ? pos % 8 * n + d : 8 * n + pos % 8) * elem_bytes(r);
 }
 
 static void write_row(struct rig *r, struct kv_seq *s, int pos, uint32_t stamp)
 {
-    const size_t e = kv_elem_bytes(r->shape.type);
+    const size_t e = elem_bytes(r);
     for (int l = 0; l < r->shape.n_layer; l++)
         for (int h = 0; h < r->shape.n_head_kv; h++)
-            for (int d = 0; d < r->shape.d_head; d++) {
+            for (int d = 0; d < n_elem(r); d++) {
                 put(k_at(r, s, l, h, pos, d), element(stamp, l, 0, h, d), e);
                 put(v_at(r, s, l, h, pos, d), element(stamp, l, 1, h, d), e);
             }
@@ -91,10 +103,10 @@ static void write_row(struct rig *r, struct kv_seq *s, int pos, uint32_t stamp)
 
 static void write_scratch(struct rig *r, int slot, uint32_t stamp)
 {
-    const size_t e = kv_elem_bytes(r->shape.type);
+    const size_t e = elem_bytes(r);
     for (int l = 0; l < r->shape.n_layer; l++)
         for (int h = 0; h < r->shape.n_head_kv; h++)
-            for (int d = 0; d < r->shape.d_head; d++) {
+            for (int d = 0; d < n_elem(r); d++) {
                 put((char *)kv_scratch_k(r->kv, slot, l, h) + (size_t)d * e, element(stamp, l, 0, h, d), e);
                 put((char *)kv_scratch_v(r->kv, slot, l, h) + (size_t)d * e, element(stamp, l, 1, h, d), e);
             }
@@ -102,10 +114,10 @@ static void write_scratch(struct rig *r, int slot, uint32_t stamp)
 
 static void check_row(struct rig *r, const struct model_seq *m, int pos)
 {
-    const size_t e = kv_elem_bytes(r->shape.type);
+    const size_t e = elem_bytes(r);
     for (int l = 0; l < r->shape.n_layer; l++)
         for (int h = 0; h < r->shape.n_head_kv; h++)
-            for (int d = 0; d < r->shape.d_head; d++) {
+            for (int d = 0; d < n_elem(r); d++) {
                 assert_true(holds(k_at(r, m->s, l, h, pos, d), element(m->stamp[pos], l, 0, h, d), e));
                 assert_true(holds(v_at(r, m->s, l, h, pos, d), element(m->stamp[pos], l, 1, h, d), e));
             }
@@ -249,7 +261,7 @@ static void run_model(enum kv_type type)
     assert_int_equal(kv_create(&r->kv, &r->shape, N_PAGE, N_SCRATCH, NULL), OTR_OK);
     assert_int_equal(kv_n_scratch(r->kv), N_SCRATCH);
     assert_int_equal(kv_get_shape(r->kv)->d_head, 8);
-    assert_int_equal(kv_page_bytes(&r->shape), 32 * 8 * 2 * 3 * 2 * (type == KV_F32 ? 4 : 2));
+    assert_int_equal(kv_page_bytes(&r->shape), 32 * 2 * 3 * 2 * (type == KV_F32 ? 32 : type == KV_F16 ? 16 : 8 + 4));
     for (int step = 0; step < N_STEP; step++) {
         struct model_seq *m = &r->seq[rnd(r, N_SEQ)], *to = empty_slot(r);
         const int what = rnd(r, 100);
@@ -277,8 +289,11 @@ static void run_model(enum kv_type type)
     }
     check_all(r);
     printf("%d steps (%s, seed %llu): %ld pages copied, %ld times full, %ld times over the context, %ld scratch rows\n",
-           N_STEP, type == KV_F32 ? "f32" : "f16", (unsigned long long)SEED, r->n_copied, r->n_full, r->n_over,
-           r->n_scratch_rows);
+           N_STEP,
+           type == KV_F32   ? "f32"
+           : type == KV_F16 ? "f16"
+                            : "q8",
+           (unsigned long long)SEED, r->n_copied, r->n_full, r->n_over, r->n_scratch_rows);
     assert_true(r->n_copied > 100 && r->n_full > 100 && r->n_over > 100 && r->n_scratch_rows > 1000);
     for (int i = 0; i < N_SEQ; i++)
         if (r->seq[i].s)
@@ -298,6 +313,12 @@ static void test_model_f32(void **state)
 {
     (void)state;
     run_model(KV_F32);
+}
+
+static void test_model_q8(void **state)
+{
+    (void)state;
+    run_model(KV_Q8);
 }
 
 /* Lane to lane, and row to lane. */
@@ -330,6 +351,32 @@ static void test_copies(void **state)
     assert_memory_equal(to + 5 * 8, row, sizeof row);
 }
 
+/* A position of q8 is its codes and its scale, wherever they stand (kern/kv_q8.h). */
+static void test_copies_q8(void **state)
+{
+    enum { DH = 16, BLOCK = 8 * (DH + 4) };
+    uint8_t from[BLOCK], to[BLOCK], row[DH + 4];
+    (void)state;
+    for (int i = 0; i < BLOCK; i++)
+        from[i] = (uint8_t)(1 + i);
+    for (int i = 0; i < DH + 4; i++)
+        row[i] = (uint8_t)(201 + i);
+    for (int a = -1; a < 8; a++)
+        for (int b = 0; b < 8; b++)
+            for (int half = 0; half < 2; half++) {
+                memset(to, 0, sizeof to);
+                (half ? kv_copy_v : kv_copy_k)(to, b, a < 0 ? row : from, a, DH, KV_Q8);
+                for (int p = 0; p < 8; p++)
+                    for (int d = 0; d < DH + 4; d++) { /* d >= DH: the scale's bytes */
+                        const int in_k = d / 4 * 32 + 4 * p + d % 4,
+                                  in_v = d < DH ? DH * p + d : 8 * DH + 4 * p + d - DH;
+                        const int at = half ? in_v : in_k;
+                        const int was = a < 0 ? row[d] : from[at + (a - p) * (half && d < DH ? DH : 4)];
+                        assert_int_equal(to[at], p == b ? was : 0);
+                    }
+            }
+}
+
 static void test_too_large(void **state)
 {
     const struct kv_shape huge = {.n_layer = 1 << 20, .n_head_kv = 1 << 10, .d_head = 1 << 20, .type = KV_F32};
@@ -346,10 +393,8 @@ static void test_too_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model_f16),
-        cmocka_unit_test(test_model_f32),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_model_f16), cmocka_unit_test(test_model_f32), cmocka_unit_test(test_model_q8),
+        cmocka_unit_test(test_copies_q8), cmocka_unit_test(test_copies),    cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,7 @@ size_t act_bytes_c(enum act_kind kind, int n_cols, int n_tok)
     return (n + 63) / 64 * 64;
 }
 
-/* Quantises n (32 or 256) values; returns the scale. */
-static float quantise(int8_t *q, const float *x, size_t n)
+float act_quantise_c(int8_t *q, const float *x, size_t n)
 {
     uint32_t amax_bits = 0;
     for (size_t i = 0; i < n;
@@ -48,7 +47,7 @@ static void pair_sums(int s[2], const int8_t *q, int n)
 static void pack_q8(struct act_q8 *a, struct act_q8w *w, const float *x)
 {
     int s[2];
-    a->d = quantise(a->q, x, 32);
+    a->d = act_quantise_c(a->q, x, 32);
     pair_sums(s, a->q, 32);
     a->ds = a->d * (float)(s[0] + s[1]);
     for (int j = 0; j < 2; j++) {
@@ -61,7 +60,7 @@ static void pack_q8(struct act_q8 *a, struct act_q8w *w, const float *x)
 
 static void pack_q8k(struct act_q8k *a, const float *x)
 {
-    a->d = quantise(a->q, x, 256);
+    a->d = act_quantise_c(a->q, x, 256);
     for (int b = 0; b < 8; b++) {
         int total = 0;
         for (int h = 0; h < 2; h++) {

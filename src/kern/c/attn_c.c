@@ -42,7 +42,7 @@ static float larger(float a, float b)
 }
 
 /* s [ATTN_CHUNK]: scores in, exp(score - max) out, of visible positions. */
-static void softmax(float *s, int lo, int hi, float softcap, float *max, float *sum)
+void attn_softmax_c(float *s, int lo, int hi, float softcap, float *max, float *sum)
 {
     float m[N], l[N] = {0};
     for (int j = 0; j < N; j++)
@@ -90,7 +90,7 @@ void attn_c(const struct attn_chunk *a)
     }
     scores(a, lo / N, (hi + N - 1) / N);
     for (int i = 0; i < a->n_q; i++)
-        softmax(a->score + i * ATTN_CHUNK, a->lo[i], a->hi[i], a->softcap, &a->max[i], &a->sum[i]);
+        attn_softmax_c(a->score + i * ATTN_CHUNK, a->lo[i], a->hi[i], a->softcap, &a->max[i], &a->sum[i]);
     values(a, lo, hi);
 }
 

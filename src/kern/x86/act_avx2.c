@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "kern/c/level_c.h"
-#include "kern/x86/tile.h"
+#include "kern/x86/act_avx2.h"
 
 /* The largest absolute value of 32 floats, per lane, as integers: NaN is above infinity, so nothing is missed. */
 TILE_INLINE __m256i abs_max32(const float *x, __m256i max)
@@ -12,21 +12,6 @@ TILE_INLINE __m256i abs_max32(const float *x, __m256i max)
     EACH(i, 4)
         max = _mm256_max_epi32(max, _mm256_and_si256(TILE_LOAD(x + 8 * i), mask));
     return max;
-}
-
-/* The scale d and the factor 127 / amax; both 0 for a block that counts as zero, NaN and 0 for one not finite. */
-TILE_INLINE float scale_of(__m256i max, float *factor)
-{
-    __m128i v = _mm_max_epi32(_mm256_castsi256_si128(max), _mm256_extracti128_si256(max, 1));
-    v = _mm_max_epi32(v, _mm_shuffle_epi32(v, 0x4e));
-    v = _mm_max_epi32(v, _mm_shuffle_epi32(v, 0xb1));
-    const uint32_t bits = (uint32_t)_mm_cvtsi128_si32(v);
-    *factor = 0.0f;
-    if (bits >= ACT_AMAX_INF_BITS || bits < ACT_AMAX_MIN_BITS)
-        return bits < ACT_AMAX_MIN_BITS ? 0.0f : float_of_bits(0x7fc00000u);
-    const float amax = float_of_bits(bits);
-    *factor = 127.0f / amax;
-    return amax / 127.0f;
 }
 
 /* 32 codes. WHY no clamp: |x * (127 / amax)| is at most 127 * (1 + 2^-22), so the nearest integer is within +-127.

@@ -22,6 +22,8 @@ V8_INLINE __m256 kv_load(const void *p, ptrdiff_t i, const enum kv_type type)
 {
     if (type == KV_F16)
         return TILE_HALVES((const uint16_t *)p + i);
+    if (type == KV_Q8)
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)((const int8_t *)p + i))));
     return _mm256_loadu_ps((const float *)p + i);
 }
 
@@ -118,7 +120,7 @@ V8_INLINE void hide(float *s, int p, int lo, int hi)
 
 /* s [ATTN_CHUNK]: scores in, exp(score - max) out. WHY hidden lanes need no further care: minus infinity gives way to
  * any score and its exp is exactly 0, unless the maximum itself is not finite: then the sum is NaN anyway. */
-static void softmax(float *s, int lo, int hi, float softcap, float *max, float *sum)
+void attn_softmax_avx2(float *s, int lo, int hi, float softcap, float *max, float *sum)
 {
     const int p_lo = lo / N * N;
     __m256 m = V8(-INFINITY), l = _mm256_setzero_ps();
@@ -194,6 +196,8 @@ V8_INLINE void pv_body(const struct attn_chunk *a, int i0, int p_lo, int p_hi, i
     {                                                                                                                  \
         if (a->kv_type == KV_F16)                                                                                      \
             pv_body(a, i0, p_lo, p_hi, d0, KV_F16, NQ, NV);                                                            \
+        else if (a->kv_type == KV_Q8)                                                                                  \
+            pv_body(a, i0, p_lo, p_hi, d0, KV_Q8, NQ, NV);                                                             \
         else                                                                                                           \
             pv_body(a, i0, p_lo, p_hi, d0, KV_F32, NQ, NV);                                                            \
     }
@@ -223,7 +227,7 @@ static void pv(const struct attn_chunk *a, int i0, int n, int p_lo, int p_hi)
 }
 
 /* n queries, each over its own positions: together where they overlap, alone before and after. */
-static void pv_tile(const struct attn_chunk *a, int i0, int n)
+void attn_values_avx2(const struct attn_chunk *a, int i0, int n)
 {
     int lo = a->lo[i0], hi = a->hi[i0];
     for (int i = i0; i < i0 + n; i++) {
@@ -256,8 +260,8 @@ void attn_avx2(const struct attn_chunk *a)
         }
         qk[n - 1](a, i0, lo / N, (hi + N - 1) / N);
         for (int i = i0; i < i0 + n; i++)
-            softmax(a->score + i * ATTN_CHUNK, a->lo[i], a->hi[i], a->softcap, &a->max[i], &a->sum[i]);
-        pv_tile(a, i0, n);
+            attn_softmax_avx2(a->score + i * ATTN_CHUNK, a->lo[i], a->hi[i], a->softcap, &a->max[i], &a->sum[i]);
+        attn_values_avx2(a, i0, n);
         i0 += n;
     }
 }

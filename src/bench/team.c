@@ -203,6 +203,7 @@ int team_open(struct team **out, const struct kernels *k, struct pool *pool, str
     memset(t, 0, sizeof *t);
     t->k = k;
     t->pool = pool;
+    pool_set_active(pool, pool_n_threads(pool)); /* figures are of so many threads, whoever else is running */
     t->ticks_per_ms = calibrate();
     t->lane = aligned_alloc(64, n * sizeof *t->lane);
     int rc = t->lane ? OTR_OK : OTR_FAIL(err, NOMEM, "no memory for %zu measuring threads", n);

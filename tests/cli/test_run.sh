@@ -44,7 +44,7 @@ check "-f -" cmp -s "$tmp/out" "$tmp/out2"
 quiet "${run[@]}" -p "$start" --temp 0 -n 12 --seed 9 --json > "$tmp/r.json"
 same "one line of JSON" "$(wc -l < "$tmp/r.json")" 1
 field "keys" '" ".join(sorted(r))' \
-    "exact kv_type lossless machine prompt_tokens seed speculative stop text timings tokens"
+    "exact kv_type looping lossless machine prompt_tokens seed speculative stop text timings tokens"
 field "timings" '" ".join(sorted(r["timings"]))' \
     "cache_n draft_n draft_n_accepted predicted_ms predicted_n predicted_per_second prompt_ms prompt_n \
 prompt_per_second"

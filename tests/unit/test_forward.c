@@ -168,7 +168,7 @@ static void test_rows_with_an_embedding(void **state)
 struct refused {
     const char *what;
     int code, n;
-    struct fwd_row rows[20];
+    struct fwd_row rows[FWD_MAX_LOGITS + 1];
 };
 
 /* Each refusal says a sentence, and the next plain step gives what it gave before. */
@@ -200,9 +200,9 @@ static void test_refusals(void **state)
          2,
          {{.token = 1, .seq = other, .parent = FWD_END}, {.token = 1, .seq = r->s, .parent = 0}}},
         {"a parent below the end", OTR_E_ARG, 1, {{.token = 1, .seq = r->s, .parent = -2}}},
-        {"17 rows of logits", OTR_E_LIMIT, 17, {{0}}},
+        {"33 rows of logits", OTR_E_LIMIT, FWD_MAX_LOGITS + 1, {{0}}},
     };
-    for (int i = 0; i < 17; i++)
+    for (int i = 0; i <= FWD_MAX_LOGITS; i++)
         bad[7].rows[i] = (struct fwd_row){.token = 5, .seq = r->s, .parent = i - 1, .keep = FWD_KEEP_LOGITS};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct otr_err err = {0};

@@ -65,7 +65,10 @@ static void test_stories(void **state)
     }
     for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ')
         for (size_t t = 0; t < N_TYPES; t++)
-            draws(STORIES, level, types[t], EQ_GROUP, 128, strcmp(level, "c") == 0 ? 100 : 700);
+            draws(STORIES, level, types[t], EQ_GROUP, 128,
+                  strcmp(level, "c") == 0  ? 100
+                  : types[t] == OTR_KV_F32 ? 200
+                                           : 700);
 }
 
 /* Windows of 16 and less, soft caps, heads of their own width: random models, all of KV in 8 bits. */

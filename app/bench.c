@@ -318,7 +318,8 @@ int cmd_bench(int argc, char **argv)
     static const char text[] = "usage: outrider bench WHAT [flags]\n\n"
                                "  kernels   products of one matrix with 1 to 16 tokens, for each type of weights\n"
                                "  forward   whole passes of a model, of 1 to 16 rows\n"
-                               "  speed     tokens a second of replies and prompts\n\n"
+                               "  speed     tokens a second of replies and prompts\n"
+                               "  spec      drafted replies beside plain ones\n\n"
                                "  each has --help\n\nexample:\n";
     struct otr_err err;
     char q[40];
@@ -328,14 +329,16 @@ int cmd_bench(int argc, char **argv)
         return cmd_forward(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "speed") == 0)
         return cmd_bench_speed(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "spec") == 0)
+        return cmd_bench_spec(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         printf("%s  %s bench kernels --type Q4_0 -t 1\n", text, cli_env.program);
         return cli_close_stdout();
     }
     if (argc > 1)
-        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels, forward and speed",
+        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels, forward, speed and spec",
                  err_quote(q, sizeof q, argv[1], strlen(argv[1])));
     else
-        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels, forward or speed");
+        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels, forward, speed or spec");
     return cli_usage(&err);
 }

@@ -1,4 +1,5 @@
-/* What the measurements of `outrider bench` share, each in a file of its own. Read next: bench.c, speed.c. */
+/* What the measurements of `outrider bench` share, each in a file of its own. Read next: bench.c, speed.c,
+ * spec_bench.c. */
 #ifndef OTR_APP_BENCH_CMD_H
 #define OTR_APP_BENCH_CMD_H
 
@@ -22,5 +23,6 @@ void bench_show_progress(const char *what, int pass, int n_pass);
 void bench_progress_end(void);
 
 int cmd_bench_speed(int argc, char **argv); /* argv[0]: "speed" */
+int cmd_bench_spec(int argc, char **argv);
 
 #endif

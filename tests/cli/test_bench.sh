@@ -42,8 +42,8 @@ same "kernels: 17 rows in the table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' 
 check "kernels: the record" grep -qE '^level [a-z0-9]+, [0-9]+ threads?, L3 .*, barrier [0-9]+ ns, lost time [0-9.]+ %$' "$tmp/table"
 check "kernels: the roof" grep -qE '^Q4_0  K 256, N 128, .*roof [0-9.]+ GB/s \([124] streams\), P [0-9]+ GOP/s .*huge pages' "$tmp/table"
 
-refused "nothing to measure" 2 "kernels, forward or speed" "$program" bench
-refused "unknown measurement" 2 "kernels, forward and speed" "$program" bench everything
+refused "nothing to measure" 2 "kernels, forward, speed or spec" "$program" bench
+refused "unknown measurement" 2 "kernels, forward, speed and spec" "$program" bench everything
 refused "unknown type" 2 "\(--type\): 'Q3_K' is none of" kernels --type Q3_K
 refused "K and type" 2 "\(-K\): 96 is not a multiple of 256" "$program" bench kernels -K 96 -N 32 --mb 1 --type Q4_K
 refused "N" 2 "\(-N\): 100 is not a multiple of 32" "$program" bench kernels -N 100

@@ -211,7 +211,8 @@ static int forward(const struct forward_opts *o)
                                        .n_seq = 1,
                                        .n_batch = o->engine.n_batch,
                                        .kv_type = o->engine.kv_type};
-    int rc = otr_model_open(&m, o->engine.model, &(struct otr_model_opts){o->engine.n_threads, o->level}, &err);
+    int rc = otr_model_open(&m, o->engine.model,
+                            &(struct otr_model_opts){o->engine.n_threads, o->level, o->engine.no_repack}, &err);
     if (rc == OTR_OK)
         rc = otr_engine_create(&e, m, &eo, &err);
     if (rc == OTR_OK)

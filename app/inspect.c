@@ -199,7 +199,8 @@ static int print_text(const struct report *r, const char *path, bool tensors)
     }
     printf("memory\n");
     printf("  weights in the file   %10.1f MB, %" PRIu64 " parameters\n", mb(r->plan.tensor_bytes), r->plan.n_params);
-    printf("  weights repacked      %10.1f MB, for kernel level %s\n", mb(r->plan.packed_bytes), r->kern.level);
+    printf("  weights repacked      %10.1f MB, for kernel level %s; with --no-repack %.0f KB a thread\n",
+           mb(r->plan.packed_bytes), r->kern.level, (double)r->plan.unit_bytes * 1e-3);
     printf("  norms and biases      %10.1f MB\n", mb(r->plan.vector_bytes));
     printf("  KV cache              %10.1f MB per 1000 tokens, f16\n", mb(r->kv_bytes_per_tok * 1000));
     printf("runs     yes\n");

@@ -204,11 +204,12 @@ json_t *report_json(const struct report *r, const char *path, bool tensors)
         json_object_set_new(o, "why", json_string(r->why.msg));
     if (o && r->rc >= 0)
         json_object_set_new(o, "memory",
-                            json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}", "parameters", (json_int_t)r->plan.n_params,
+                            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "parameters", (json_int_t)r->plan.n_params,
                                       "weight_bytes", (json_int_t)r->plan.tensor_bytes, "repacked_bytes",
-                                      (json_int_t)r->plan.packed_bytes, "vector_bytes",
-                                      (json_int_t)r->plan.vector_bytes, "kv_bytes_per_1000_tokens",
-                                      (json_int_t)r->kv_bytes_per_tok * 1000, "kernels", r->kern.level));
+                                      (json_int_t)r->plan.packed_bytes, "no_repack_thread_bytes",
+                                      (json_int_t)r->plan.unit_bytes, "vector_bytes", (json_int_t)r->plan.vector_bytes,
+                                      "kv_bytes_per_1000_tokens", (json_int_t)r->kv_bytes_per_tok * 1000, "kernels",
+                                      r->kern.level));
     return o;
 }
 

@@ -29,6 +29,8 @@ struct flag_set engine_flags(struct engine_opts *o)
         {"-ctk --cache-type-k", FLAG_STR, E(kv_k), "TYPE", "+", 0, 0, "LLAMA_ARG_CACHE_TYPE_K"},
         {"-ctv --cache-type-v", FLAG_STR, E(kv_v), "TYPE", "keys and values in f16 (default) or f32", 0, 0,
          "LLAMA_ARG_CACHE_TYPE_V"},
+        {"-nr --no-repack", FLAG_BOOL, E(no_repack), NULL, "weights stay in the file: less memory, same output, slower",
+         0, 0, NULL},
     };
 #undef E
     return (struct flag_set){flags, N_OF(flags), o};

@@ -11,6 +11,7 @@
 struct engine_opts {
     const char *model;
     int n_threads, n_ctx, n_batch;
+    bool no_repack;
     const char *kv_k, *kv_v;
     enum otr_kv_type kv_type; /* of both, after engine_opts_check */
 };

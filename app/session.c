@@ -77,7 +77,8 @@ int session_open(struct session *s, const struct run_opts *o, struct otr_err *er
     const struct engine_opts *e = &o->engine;
     *s = (struct session){.o = o};
     progress("loading", 0, 0);
-    int rc = otr_model_open(&s->model, e->model, &(struct otr_model_opts){e->n_threads, cli_env.kern}, err);
+    int rc =
+        otr_model_open(&s->model, e->model, &(struct otr_model_opts){e->n_threads, cli_env.kern, e->no_repack}, err);
     progress_end();
     if (rc < 0)
         return rc;

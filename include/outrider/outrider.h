@@ -66,6 +66,7 @@ struct otr_model;
 struct otr_model_opts {
     int n_threads;    /* threads that repack the weights; 0: one per physical core we may use */
     const char *kern; /* kernel level: NULL = best of this CPU, or "c", "avx2" */
+    bool no_repack;   /* the weights stay in the file, no second copy in memory: the same output, slower */
 };
 
 struct otr_model_info {
@@ -73,7 +74,7 @@ struct otr_model_info {
     int n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, d_head;
     uint64_t n_params;         /* weights in the file */
     uint64_t tensor_bytes;     /* bytes of the tensors in the file */
-    uint64_t repacked_bytes;   /* bytes of the weights as the kernels read them */
+    uint64_t repacked_bytes;   /* bytes of the weights as the kernels read them; 0: where they lie in the file */
     uint64_t kv_bytes_per_tok; /* K and V of all layers, f16 */
     int bos, eos;              /* token ids, -1 where the vocabulary has none */
     bool has_chat_template;

@@ -51,7 +51,7 @@ static int open_template(struct otr_model *m, struct otr_err *err)
     return OTR_OK;
 }
 
-static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool,
+static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool, bool no_repack,
                       struct otr_err *err)
 {
     struct hparams hp;
@@ -69,7 +69,7 @@ static int open_parts(struct otr_model *m, const char *path, const struct kernel
                         "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
                         tokenizer_n_vocab(m->tok), hp.n_vocab);
     /* WHY twice: a file cut short while it is mapped must not be read, nor weights of it be used */
-    if ((rc = gguf_check_size(m->g, err)) < 0 || (rc = weights_open(&m->w, m->g, &hp, k, pool, err)) < 0 ||
+    if ((rc = gguf_check_size(m->g, err)) < 0 || (rc = weights_open(&m->w, m->g, &hp, k, pool, no_repack, err)) < 0 ||
         (rc = gguf_check_size(m->g, err)) < 0)
         return rc;
     fill_info(m);
@@ -89,7 +89,7 @@ int otr_model_open(struct otr_model **out, const char *path, const struct otr_mo
         return OTR_FAIL(err, NOMEM, "no memory for the model handle");
     int rc = pool_create(&pool, o->n_threads, err);
     if (rc == OTR_OK)
-        rc = open_parts(m, path, &k, pool, err);
+        rc = open_parts(m, path, &k, pool, o->no_repack, err);
     pool_destroy(pool);
     if (rc < 0) {
         otr_model_close(m);

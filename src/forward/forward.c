@@ -31,6 +31,7 @@ static void carve_thread(struct fwd *f, struct arena *a, struct fwd_thread *t)
     t->n = floats(a, FWD_MAX_LOGITS * (size_t)hp->n_embd);
     for (int kind = 0; kind < ACT_N; kind++)
         t->act[kind] = arena_take(a, f->k->act_bytes((enum act_kind)kind, widest_input(hp), FWD_MAX_LOGITS));
+    t->unit = f->w->unit_bytes > 0 ? arena_take(a, f->w->unit_bytes) : NULL;
     t->score = floats(a, n_q * ATTN_CHUNK);
     t->max = floats(a, n_q);
     t->sum = floats(a, n_q);

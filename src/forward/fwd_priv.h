@@ -43,6 +43,7 @@ struct seq_use {
 struct fwd_thread {
     float *y, *n;     /* one residual row; [FWD_MAX_LOGITS, n_embd] normed rows */
     void *act[ACT_N]; /* private packed rows */
+    void *unit;       /* a unit of weight rows, packed; NULL where the weights are packed already */
     float *score;     /* [TILE_ROWS * group, ATTN_CHUNK] */
     float *max, *sum; /* [TILE_ROWS * group] of one chunk */
     float *part_max, *part_sum, *part_acc; /* [TILE_ROWS * group, n_chunk (, d_head)] */

@@ -135,13 +135,25 @@ static void *const *input_attention(struct lane *ln, int layer, unsigned kinds)
     return input_plain(ln, f->att, n_cols, kinds);
 }
 
+/* Rows [lo, hi) of a matrix, of the packed one or of the file's. */
+static void multiply(const struct lane *ln, float *out, size_t ld, const struct mat *w, int lo, int hi,
+                     void *const *act, int n_row)
+{
+    const struct fwd *f = ln->f;
+    const void *a = act[act_kind_of(w->type)];
+    if (ln->own->unit)
+        matmul_rows(f->k, out, ld, w, lo, hi, a, n_row, ln->own->unit);
+    else
+        f->k->matmul(out, ld, w, lo, hi, a, n_row);
+}
+
 /* This thread's rows [*lo, *hi) of one matrix. */
 static void product(struct lane *ln, const struct job *j, void *const *act, int lo, int hi)
 {
     const struct fwd *f = ln->f;
     if (lo >= hi)
         return;
-    f->k->matmul(j->out, j->ld, j->w, lo, hi, act[act_kind_of(j->w->type)], f->n_row);
+    multiply(ln, j->out, j->ld, j->w, lo, hi, act, f->n_row);
     if (j->bias)
         for (int t = 0; t < f->n_row; t++) {
             float *o = j->out + (size_t)t * j->ld + lo;
@@ -267,7 +279,7 @@ void head_run(struct lane *ln, const int *rows, int n)
     phase_end(ln, FWD_PACK);
     pool_share(ln->ctx, n_vocab, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)
-        f->k->matmul(f->logits, (size_t)n_vocab, w, lo, hi, ln->own->act[act_kind_of(w->type)], n);
+        multiply(ln, f->logits, (size_t)n_vocab, w, lo, hi, ln->own->act, n);
     for (int i = 0; i < n; i++) {
         int *arg = &f->arg_part[ln->ctx->tid * FWD_MAX_LOGITS + i];
         float *o = f->logits + (size_t)i * (size_t)n_vocab + lo;

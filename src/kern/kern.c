@@ -120,3 +120,15 @@ size_t mat_row_bytes(enum ggml_type type, int n_cols)
 {
     return (size_t)n_cols / (size_t)block_values(type) * block_bytes(type);
 }
+
+void matmul_rows(const struct kernels *k, float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi,
+                 const void *act, int n_tok, void *unit)
+{
+    const size_t row_bytes = mat_row_bytes(w->type, w->n_cols);
+    for (int r = row_lo; r < row_hi; r += KERN_ROW_UNIT) {
+        const int n = row_hi - r < KERN_ROW_UNIT ? row_hi - r : KERN_ROW_UNIT;
+        const struct mat part = {w->type, n, w->n_cols, unit};
+        k->pack(unit, (const char *)w->data + row_bytes * (size_t)r, w->type, n, w->n_cols, 0, n);
+        k->matmul(out + r, ld_out, &part, 0, n, act, n_tok);
+    }
+}

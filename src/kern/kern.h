@@ -128,4 +128,9 @@ const char *kernels_levels(void); /* "c avx2 ...": what this CPU can run, best l
 
 size_t mat_row_bytes(enum ggml_type type, int n_cols); /* one GGUF row */
 
+/* k->matmul on GGUF rows as they lie in the file, at a level that wants them packed: a unit of rows is packed into
+ * `unit` (64-byte aligned, pack_bytes of KERN_ROW_UNIT rows) just before it is used. The same bits; nothing is kept. */
+void matmul_rows(const struct kernels *k, float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi,
+                 const void *act, int n_tok, void *unit);
+
 #endif

@@ -241,6 +241,13 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
     return i < 0 ? NULL : &g->tensor[i];
 }
 
+void gguf_want_pages(const struct gguf *g, const void *data, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data & ~(page - 1);
+    (void)g;
+    madvise((void *)begin, (uintptr_t)data + bytes - begin, MADV_WILLNEED);
+}
+
 void gguf_drop_pages(const struct gguf *g, const void *data, size_t bytes)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data & ~(page - 1),

@@ -75,6 +75,8 @@ size_t gguf_n_parts(const struct gguf *g);
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name); /* NULL when absent; hashed */
+/* Tells the kernel that these bytes of the mapping will be read soon: it starts to read what is not in memory. */
+void gguf_want_pages(const struct gguf *g, const void *data, size_t bytes);
 /* Tells the kernel that these bytes of the mapping are not needed for now (they come back from the file when read). */
 void gguf_drop_pages(const struct gguf *g, const void *data, size_t bytes);
 

@@ -9,14 +9,19 @@
 
 #include "base/arena.h"
 #include "load/dequant.h"
+#include "load/repack.h"
 
-/* What the loader is doing: the same walk over the model first counts, then takes. */
+/* What the loader is doing: the same walk over the model counts, then takes the matrices, then the vectors.
+ * WHY vectors last: they lie all over the file, and reading them first would wait for a cold file, page by page. */
+enum stage { COUNT, TAKE_MATRICES, TAKE_VECTORS };
 struct walk {
     struct weights *w;
-    struct arena mats, vecs; /* base NULL: counting */
-    struct pool *pool;
+    struct arena mats, vecs;   /* base NULL: counting */
+    size_t unit_bytes;         /* largest packed unit of rows */
+    struct repack_item *items; /* [n_items] taken, to be packed */
+    size_t n_items;
     struct otr_err *err;
-    bool take;
+    enum stage stage;
 };
 
 static int wrong_shape(const struct walk *k, const struct gguf_tensor *t, const char *name, int64_t n_in, int64_t n_out)
@@ -54,8 +59,10 @@ static int take_vector(struct walk *k, const char *name, int64_t n, bool require
         return wrong_shape(k, t, name, n, 1);
     if ((rc = check_type(k, t, name)) < 0)
         return rc;
+    if (k->stage == TAKE_MATRICES)
+        return OTR_OK;
     float *v = arena_take(&k->vecs, (size_t)n * sizeof *v);
-    if (!k->take) {
+    if (k->stage == COUNT) {
         k->w->n_params += (uint64_t)n;
         k->w->tensor_bytes += t->bytes;
         return OTR_OK;
@@ -65,30 +72,9 @@ static int take_vector(struct walk *k, const char *name, int64_t n, bool require
     return OTR_OK;
 }
 
-struct pack_job {
-    const struct kernels *k;
-    void *dst;
-    const struct gguf_tensor *t;
-    int n_rows, n_cols;
-    const struct gguf *g;
-};
-
-/* A thread packs its own rows in steps, and gives the file's pages back behind itself: the peak is one copy. */
-static void pack_thread(const struct pool_ctx *ctx, void *arg)
-{
-    const struct pack_job *j = arg;
-    const size_t row_bytes = mat_row_bytes(j->t->type, j->n_cols);
-    const int step = (int)(((size_t)4 << 20) / row_bytes / KERN_ROW_UNIT + 1) * KERN_ROW_UNIT;
-    int lo, hi;
-    pool_share(ctx, j->n_rows, KERN_ROW_UNIT, &lo, &hi);
-    for (int r = lo; r < hi; r += step) {
-        const int end = hi - r < step ? hi : r + step;
-        j->k->pack(j->dst, j->t->data, j->t->type, j->n_rows, j->n_cols, r, end);
-        gguf_drop_pages(j->g, j->t->data + row_bytes * (size_t)r, row_bytes * (size_t)(end - r));
-    }
-}
-
-static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, struct mat *out)
+/* A matrix [n_out, n_in], the units from first_unit on of a split of n_unit among threads (repack.h). */
+static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, int first_unit, int n_unit,
+                       struct mat *out)
 {
     const struct gguf_tensor *t = gguf_tensor(k->w->g, name);
     const struct kernels *kern = &k->w->kern;
@@ -99,16 +85,22 @@ static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, st
         return wrong_shape(k, t, name, n_in, n_out);
     if ((rc = check_type(k, t, name)) < 0)
         return rc;
+    if (k->stage == TAKE_VECTORS)
+        return OTR_OK;
     const size_t bytes = kern->pack_bytes(t->type, n_out, n_in);
     void *dst = arena_take(&k->mats, bytes);
-    if (!k->take) {
+    if (k->stage == COUNT) {
+        const size_t unit = kern->pack_bytes(t->type, KERN_ROW_UNIT, n_in);
+        k->unit_bytes = unit > k->unit_bytes ? unit : k->unit_bytes;
         k->w->n_params += (uint64_t)n_out * (uint64_t)n_in;
         k->w->tensor_bytes += t->bytes;
         return OTR_OK;
     }
-    *out = (struct mat){t->type, n_out, n_in, bytes ? dst : t->data};
-    if (bytes)
-        pool_run(k->pool, pack_thread, &(struct pack_job){kern, dst, t, n_out, n_in, k->w->g});
+    *out = (struct mat){t->type, n_out, n_in, dst && bytes ? dst : t->data};
+    if (out->data == dst)
+        k->items[k->n_items++] = (struct repack_item){t, dst, first_unit, n_unit};
+    else
+        gguf_want_pages(k->w->g, t->data, t->bytes);
     return OTR_OK;
 }
 
@@ -118,21 +110,22 @@ static int take_layer(struct walk *k, int i)
 {
     struct layer_weights counting = {0};
     const struct hparams *hp = &k->w->hp;
-    struct layer_weights *L = k->take ? &k->w->layer[i] : &counting;
+    struct layer_weights *L = k->stage != COUNT ? &k->w->layer[i] : &counting;
     const int d = hp->n_embd, d_q = hp->n_head * hp->d_head, d_kv = hp->n_head_kv * hp->d_head;
+    const int u_q = repack_units(d_q), u_kv = repack_units(d_kv), u = repack_units(d), u_ff = repack_units(hp->n_ff);
     const struct {
         const char *name;
         struct mat *m;
         const float **bias;
-        int n_out, n_in;
+        int n_out, n_in, first_unit, n_unit;
     } mats[] = {
-        {"attn_q", &L->q, &L->q_b, d_q, d},
-        {"attn_k", &L->k, &L->k_b, d_kv, d},
-        {"attn_v", &L->v, &L->v_b, d_kv, d},
-        {"attn_output", &L->o, &L->o_b, d, d_q},
-        {"ffn_gate", &L->gate, &L->gate_b, hp->n_ff, d},
-        {"ffn_up", &L->up, &L->up_b, hp->n_ff, d},
-        {"ffn_down", &L->down, &L->down_b, d, hp->n_ff},
+        {"attn_q", &L->q, &L->q_b, d_q, d, 0, u_q + 2 * u_kv},
+        {"attn_k", &L->k, &L->k_b, d_kv, d, u_q, u_q + 2 * u_kv},
+        {"attn_v", &L->v, &L->v_b, d_kv, d, u_q + u_kv, u_q + 2 * u_kv},
+        {"attn_output", &L->o, &L->o_b, d, d_q, 0, u},
+        {"ffn_gate", &L->gate, &L->gate_b, hp->n_ff, d, 0, u_ff},
+        {"ffn_up", &L->up, &L->up_b, hp->n_ff, d, 0, u_ff},
+        {"ffn_down", &L->down, &L->down_b, d, hp->n_ff, 0, u},
     };
     const struct {
         const char *name;
@@ -151,7 +144,7 @@ static int take_layer(struct walk *k, int i)
     int rc;
     for (size_t m = 0; m < sizeof mats / sizeof *mats; m++)
         if ((rc = take_matrix(k, NAME(name, "blk.%d.%s.weight", i, mats[m].name), mats[m].n_out, mats[m].n_in,
-                              mats[m].m)) < 0 ||
+                              mats[m].first_unit, mats[m].n_unit, mats[m].m)) < 0 ||
             (rc = take_vector(k, NAME(name, "blk.%d.%s.bias", i, mats[m].name), mats[m].n_out, false, mats[m].bias)) <
                 0)
             return rc;
@@ -174,7 +167,8 @@ static int take_all(struct walk *k)
     const bool tied = !gguf_tensor(w->g, "output.weight");
     if ((rc = take_vector(k, "output_norm.weight", hp->n_embd, true, &w->out_norm)) < 0 ||
         (rc = take_vector(k, "rope_freqs.weight", hp->n_rot / 2, false, &w->rope_factors)) < 0 ||
-        (rc = take_matrix(k, tied ? "token_embd.weight" : "output.weight", hp->n_vocab, hp->n_embd, &w->head)) < 0)
+        (rc = take_matrix(k, tied ? "token_embd.weight" : "output.weight", hp->n_vocab, hp->n_embd, 0,
+                          repack_units(hp->n_vocab), &w->head)) < 0)
         return rc;
     if (tied)
         return OTR_OK;
@@ -182,7 +176,7 @@ static int take_all(struct walk *k)
         return missing(k, "token_embd.weight");
     if (w->embd->n_dims != 2 || w->embd->ne[0] != hp->n_embd || w->embd->ne[1] != hp->n_vocab)
         return wrong_shape(k, w->embd, "token_embd.weight", hp->n_embd, hp->n_vocab);
-    if (!k->take) {
+    if (k->stage == COUNT) {
         w->n_params += (uint64_t)hp->n_embd * (uint64_t)hp->n_vocab;
         w->tensor_bytes += w->embd->bytes;
     }
@@ -203,8 +197,29 @@ static int map_packed(struct weights *w, size_t bytes, struct otr_err *err)
     return OTR_OK;
 }
 
+/* Room for what the counting walk found: items to pack and their mapping, or none of them; the vectors. */
+static int make_room(struct walk *k, bool no_repack)
+{
+    struct weights *w = k->w;
+    int rc;
+    if (no_repack && k->mats.used > 0) {
+        w->unit_bytes = k->unit_bytes;
+    } else {
+        if (!(k->items = calloc(7 * (size_t)w->hp.n_layer + 1, sizeof *k->items)))
+            return OTR_FAIL(k->err, NOMEM, "no memory for a list of matrices");
+        if ((rc = map_packed(w, k->mats.used, k->err)) < 0)
+            return rc;
+    }
+    const size_t vec_bytes = (k->vecs.used + 63) & ~(size_t)63;
+    if (!(w->vectors = aligned_alloc(64, vec_bytes)))
+        return OTR_FAIL(k->err, NOMEM, "no memory for the norms");
+    k->mats = (struct arena){w->packed, 0, w->packed_bytes};
+    k->vecs = (struct arena){(char *)w->vectors, 0, vec_bytes};
+    return OTR_OK;
+}
+
 int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
-                 struct pool *pool, struct otr_err *err)
+                 struct pool *pool, bool no_repack, struct otr_err *err)
 {
     struct weights *w = calloc(1, sizeof *w);
     if (!w)
@@ -213,21 +228,23 @@ int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp,
     w->kern = *k;
     w->g = g;
     int rc = OTR_OK;
-    struct walk walk = {.w = w, .mats = {.cap = SIZE_MAX / 2}, .vecs = {.cap = SIZE_MAX / 2}, .pool = pool, .err = err};
+    struct walk walk = {.w = w, .mats = {.cap = SIZE_MAX / 2}, .vecs = {.cap = SIZE_MAX / 2}, .err = err};
     if (!(w->layer = calloc((size_t)hp->n_layer, sizeof *w->layer)))
         rc = OTR_FAIL(err, NOMEM, "no memory for %d layers", hp->n_layer);
     if (rc == OTR_OK)
         rc = take_all(&walk);
     if (rc == OTR_OK)
-        rc = map_packed(w, walk.mats.used, err);
-    if (rc == OTR_OK && !(w->vectors = aligned_alloc(64, (walk.vecs.used + 63) & ~(size_t)63)))
-        rc = OTR_FAIL(err, NOMEM, "no memory for the norms");
+        rc = make_room(&walk, no_repack);
     if (rc == OTR_OK) {
-        walk.mats = (struct arena){w->packed, 0, walk.mats.used};
-        walk.vecs = (struct arena){(char *)w->vectors, 0, (walk.vecs.used + 63) & ~(size_t)63};
-        walk.take = true;
+        walk.stage = TAKE_MATRICES;
         rc = take_all(&walk);
     }
+    if (rc == OTR_OK) {
+        repack_run(g, &w->kern, pool, walk.items, walk.n_items);
+        walk.stage = TAKE_VECTORS;
+        rc = take_all(&walk);
+    }
+    free(walk.items);
     if (rc < 0) {
         weights_close(w);
         return rc;
@@ -243,7 +260,7 @@ int weights_plan(struct weights_plan *out, struct gguf *g, const struct hparams 
     struct walk walk = {.w = &w, .mats = {.cap = SIZE_MAX / 2}, .vecs = {.cap = SIZE_MAX / 2}, .err = err};
     const int rc = take_all(&walk);
     if (rc == OTR_OK)
-        *out = (struct weights_plan){w.n_params, w.tensor_bytes, walk.mats.used, walk.vecs.used};
+        *out = (struct weights_plan){w.n_params, w.tensor_bytes, walk.mats.used, walk.vecs.used, walk.unit_bytes};
     return rc;
 }
 

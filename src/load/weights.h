@@ -31,19 +31,22 @@ struct weights {
     const float *rope_factors;      /* [n_rot / 2] or NULL */
     void *packed;                   /* one mapping for all packed matrices */
     size_t packed_bytes;
-    float *vectors; /* one block for all norms and biases */
+    size_t unit_bytes; /* > 0: not packed; a product packs KERN_ROW_UNIT rows at a time into so much room */
+    float *vectors;    /* one block for all norms and biases */
     uint64_t n_params, tensor_bytes;
 };
 
-/* Finds, checks and packs everything; `pool` shares the packing. OTR_E_MISSING, OTR_E_FORMAT name the tensor. */
+/* Finds, checks and packs everything; `pool` shares the packing. OTR_E_MISSING, OTR_E_FORMAT name the tensor.
+ * no_repack: matrices stay in the file, so there is no second copy of them in memory; the products are slower. */
 int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
-                 struct pool *pool, struct otr_err *err);
+                 struct pool *pool, bool no_repack, struct otr_err *err);
 void weights_close(struct weights *w);
 
 /* All checks of weights_open and what it will need, without reading a weight. */
 struct weights_plan {
     uint64_t n_params, tensor_bytes;
     size_t packed_bytes, vector_bytes;
+    size_t unit_bytes; /* of each thread, in place of packed_bytes: with no_repack */
 };
 int weights_plan(struct weights_plan *out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
                  struct otr_err *err);

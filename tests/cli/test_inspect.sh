@@ -76,6 +76,9 @@ if [ -f "$smollm" ]; then
     described "$smollm"
     same "types of SmolLM2" "$(json "$tmp/json" '{k: (v["n"], v["read"]) for k, v in r["types"].items()}')" \
         "{'F32': (61, True), 'Q4_1': (210, True), 'Q8_0': (1, True)}"
+    # at level c nothing is repacked
+    OUTRIDER_KERN=c "$program" inspect --json "$smollm" > "$tmp/c.json"
+    same "memory at level c" "$(json "$tmp/c.json" '[r["memory"][k] for k in ("repacked_bytes", "no_repack_thread_bytes")]')" "[0, 0]"
     same "its KV cache" "$(json "$tmp/json" 'r["memory"]["kv_bytes_per_1000_tokens"]')" $((30 * 3 * 64 * 2 * 2 * 1000))
 fi
 finish

@@ -17,7 +17,7 @@ field "with BOS in front every token is scored" 'r["tokens"]' 100
 nll=$(json "$tmp/r.json" 'r["nll"]')
 ppl=$(json "$tmp/r.json" 'r["ppl"]')
 check "ppl is exp(nll)" close "$(python3 -c 'import math, sys; print(math.exp(float(sys.argv[1])))' "$nll")" "$ppl" 1e-8
-for how in "-t 1" "-t 2" "-b 1" "-b 7"; do
+for how in "-t 1" "-t 2" "-b 1" "-b 7" "--no-repack"; do
     # shellcheck disable=SC2086
     score "$stories" "$tmp/text" --tokens 100 --window 32 $how
     field "nll with $how" 'r["nll"]' "$nll"

@@ -10,7 +10,7 @@ quiet() { "$@" 2> /dev/null; }
 # ---- the story that llama2.c tells, whatever the threads, the passes, the kernels ----
 told=$(cat "$golden")
 start="Once upon a time"
-for how in "-t 1" "-t 2" "-t 3" "-b 1" "-b 2"; do
+for how in "-t 1" "-t 2" "-t 3" "-b 1" "-b 2" "--no-repack" "-nr -t 3"; do
     # shellcheck disable=SC2086
     said=$(quiet "${run[@]}" -p "$start" --temp 0 -n 60 $how)
     case $told in

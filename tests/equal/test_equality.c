@@ -38,6 +38,11 @@ static void draws(const char *model, const char *kern, int n_text, int n_tok, in
     printf("level %s: %ld rows of %ld draws (seed %llu): %ld on chains and trees, %ld on side branches; %ld differ\n",
            r.m->info.kern, r.n_row, r.n_draw, (unsigned long long)seed, r.n_tree_row, r.n_branch_row, r.n_differ);
     assert_true(r.n_tree_row > n_draw && r.n_branch_row > n_draw / 4);
+    long n_row, n_differ;
+    const struct otr_model_opts in_file = {.kern = kern, .no_repack = true};
+    assert_int_equal(eq_compare_model(&r, model, &in_file, &n_row, &n_differ, &err), OTR_OK);
+    printf("level %s, weights not repacked: %ld rows, %ld differ\n", r.m->info.kern, n_row, n_differ);
+    assert_true(n_row == (long)r.n_text * n_tok && n_differ == 0);
     assert_int_equal(r.n_differ, 0);
     eq_close(&r);
 }
@@ -68,7 +73,8 @@ static void test_levels(void **state)
     assert_int_equal(eq_open(&r, STORIES, NULL, 1, &err), OTR_OK);
     assert_true(eq_prompts_read(&p, r.m, PROMPTS, EQ_GROUP, 24) == EQ_GROUP);
     assert_int_equal(eq_load(&r, (const int32_t *const *)p.ids, p.n_ids, p.n, 128, &err), OTR_OK);
-    assert_int_equal(eq_compare_level(&r, STORIES, "c", &n_row, &n_differ, &err), OTR_OK);
+    assert_int_equal(eq_compare_model(&r, STORIES, &(struct otr_model_opts){.kern = "c"}, &n_row, &n_differ, &err),
+                     OTR_OK);
     printf("level %s against level c: %ld rows, %ld differ\n", r.m->info.kern, n_row, n_differ);
     assert_int_equal(n_row, EQ_GROUP * 128);
     assert_int_equal(n_differ, 0);

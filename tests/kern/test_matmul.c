@@ -85,7 +85,7 @@ static long row_ranges(const struct kernels *k, const struct kern_type *t, int n
         return 0;
     for (int n_tok = 1; n_tok <= 18; n_tok += 17) {
         struct product p = product_make(r, DATA_SANE, t->type, n_rows, n_cols, n_tok);
-        bad += check_row_ranges(k, &p, r) + check_pack_pieces(k, &p, r);
+        bad += check_row_ranges(k, &p, r) + check_pack_pieces(k, &p, r) + check_unpacked(k, &p, r);
         product_free(&p);
     }
     return bad;

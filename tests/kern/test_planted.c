@@ -57,6 +57,15 @@ static void pack_short_piece(void *dst, const void *src, enum ggml_type type, in
     copy_rows(dst, src, type, n_rows, n_cols, lo, hi < n_rows ? hi - 1 : hi);
 }
 
+/* Wrong for a matrix of one unit only: what a product of unpacked rows is made of. */
+static void pack_bad_unit(void *dst, const void *src, enum ggml_type type, int n_rows, int n_cols, int lo, int hi)
+{
+    if (n_rows == KERN_ROW_UNIT)
+        pack_swapped_scale(dst, src, type, n_rows, n_cols, lo, hi);
+    else
+        copy_rows(dst, src, type, n_rows, n_cols, lo, hi);
+}
+
 static float next_up(float v)
 {
     return nextafterf(v, INFINITY);
@@ -139,7 +148,7 @@ static void test_no_bug(void **state)
     double worst;
     (void)state;
     assert_int_equal(check_levels(&good, &k, &p, toks, TOKS), 0);
-    assert_int_equal(check_row_ranges(&k, &p, &r) + check_pack_pieces(&k, &p, &r), 0);
+    assert_int_equal(check_row_ranges(&k, &p, &r) + check_pack_pieces(&k, &p, &r) + check_unpacked(&k, &p, &r), 0);
     assert_int_equal(check_integers(&k, &whole) + check_extremes(&k, GGML_Q4_1) + check_accuracy(&k, &p, &worst), 0);
     product_free(&p);
     product_free(&whole);
@@ -158,6 +167,9 @@ static void test_packing(void **state)
     k.pack = pack_short_piece;
     assert_int_equal(check_levels(&good, &k, &p, toks, TOKS), 0); /* the whole is right ... */
     assert_true(check_pack_pieces(&k, &p, &r) > 0);               /* ... and only the pieces show it */
+    k.pack = pack_bad_unit;
+    assert_int_equal(check_levels(&good, &k, &p, toks, TOKS) + check_pack_pieces(&k, &p, &r), 0);
+    assert_true(check_unpacked(&k, &p, &r) > 0);
     product_free(&p);
 }
 

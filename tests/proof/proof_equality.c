@@ -46,7 +46,7 @@ int main(int argc, char **argv)
         if (c_text < at_c) {
             long rows, differ;
             r.n_text = at_c - c_text < n ? at_c - c_text : n;
-            if (eq_compare_level(&r, argv[1], "c", &rows, &differ, &err) < 0)
+            if (eq_compare_model(&r, argv[1], &(struct otr_model_opts){.kern = "c"}, &rows, &differ, &err) < 0)
                 return die(&err);
             c_text += r.n_text;
             c_row += rows;

@@ -346,15 +346,14 @@ int eq_draw(struct eq_rig *r, struct otr_err *err)
 
 /* ---- levels ---- */
 
-int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ,
+int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model_opts *mo, long *n_row, long *n_differ,
                      struct otr_err *err)
 {
-    const struct otr_model_opts mo = {.kern = kern};
     const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = EQ_MAX_TOK, .n_batch = EQ_MAX_TOK};
     struct otr_model *m = NULL;
     struct otr_engine *e = NULL;
     const long before_row = r->n_row, before_differ = r->n_differ;
-    int rc = otr_model_open(&m, model, &mo, err);
+    int rc = otr_model_open(&m, model, mo, err);
     if (rc == OTR_OK)
         rc = otr_engine_create(&e, m, &eo, err);
     for (int t = 0; t < r->n_text && rc == OTR_OK; t++) {
@@ -374,7 +373,7 @@ int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long
             const int k = x->n - i < FWD_MAX_LOGITS ? x->n - i : FWD_MAX_LOGITS;
             rc = fwd_head(e->fwd, e->path + i, k, err);
             for (int j = i; j < i + k && rc == OTR_OK; j++)
-                compare(r, fwd_logits(e->fwd, j), reference(r, t, j), kern, t, j);
+                compare(r, fwd_logits(e->fwd, j), reference(r, t, j), mo->no_repack ? "not repacked" : mo->kern, t, j);
         }
         kv_drop(seq);
     }
@@ -387,11 +386,17 @@ int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long
 
 /* ---- texts ---- */
 
-/* The prompt of a line of Spec-Bench (turns[0]) or of a plain {"prompt": ...}. */
-static const char *prompt_of(const json_t *line)
+/* The prompt of a line: Spec-Bench and MT-Bench (turns[0]), HumanEval (prompt), MBPP (text), GSM8K (question), EditEval
+ * (an instruction, and the code it is about). */
+static char *prompt_of(const json_t *line)
 {
-    const json_t *turns = json_object_get(line, "turns");
-    return json_string_value(turns ? json_array_get(turns, 0) : json_object_get(line, "prompt"));
+    const char *const keys[] = {"prompt", "text", "question", "instruction"};
+    const char *text = json_string_value(json_array_get(json_object_get(line, "turns"), 0));
+    const char *input = json_string_value(json_object_get(line, "input"));
+    for (int i = 0; i < 4 && !text; i++)
+        text = json_string_value(json_object_get(line, keys[i]));
+    char *all = NULL;
+    return text && asprintf(&all, "%s%s%s", text, input ? "\n\n" : "", input ? input : "") >= 0 ? all : NULL;
 }
 
 int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char *jsonl, int cap, int max_tok)
@@ -402,9 +407,9 @@ int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char 
     *p = (struct eq_prompts){0};
     if (!f)
         return 0;
-    while (p->n < cap && p->n < 128 && getline(&line, &room, f) > 0) {
+    while (p->n < cap && p->n < EQ_MAX_PROMPTS && getline(&line, &room, f) > 0) {
         json_t *j = json_loads(line, 0, NULL);
-        const char *text = j ? prompt_of(j) : NULL;
+        char *text = j ? prompt_of(j) : NULL;
         if (text && *text) {
             int32_t *ids = malloc((strlen(text) + 8) * sizeof *ids);
             const int64_t n =
@@ -416,6 +421,7 @@ int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char 
                 free(ids);
             }
         }
+        free(text);
         json_decref(j);
     }
     free(line);

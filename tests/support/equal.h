@@ -39,15 +39,17 @@ int eq_load(struct eq_rig *r, const int32_t *const *prompt, const int *n_prompt,
 /* One draw; differences are counted and printed, errors of the engine are returned. */
 int eq_draw(struct eq_rig *r, struct otr_err *err);
 
-/* Compares the logits of every position of the rig's texts at another level: one pass of all rows, the head on all. */
-int eq_compare_level(struct eq_rig *r, const char *model, const char *kern, long *n_row, long *n_differ,
+/* Compares the logits of every position of the rig's texts with those of the model opened otherwise (another level,
+ * weights left in the file): one pass of all rows, the head on all. */
+int eq_compare_model(struct eq_rig *r, const char *model, const struct otr_model_opts *mo, long *n_row, long *n_differ,
                      struct otr_err *err);
 
 /* Up to `cap` prompts as ids, out of a folder of data sets; returns how many. */
+enum { EQ_MAX_PROMPTS = 1024 };
 struct eq_prompts {
     int n;
-    int32_t *ids[128];
-    int n_ids[128];
+    int32_t *ids[EQ_MAX_PROMPTS];
+    int n_ids[EQ_MAX_PROMPTS];
 };
 int eq_prompts_read(struct eq_prompts *p, const struct otr_model *m, const char *jsonl, int cap, int max_tok);
 void eq_prompts_free(struct eq_prompts *p);

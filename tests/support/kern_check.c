@@ -136,6 +136,30 @@ long check_pack_pieces(const struct kernels *k, const struct product *p, struct 
     return bad;
 }
 
+long check_unpacked(const struct kernels *k, const struct product *p, struct test_rng *r)
+{
+    const size_t ld = (size_t)p->n_rows + 3, bytes = ld * (size_t)p->n_tok * sizeof(float);
+    const size_t unit_bytes = k->pack_bytes(p->type, KERN_ROW_UNIT, p->n_cols);
+    const struct mat rows = {p->type, p->n_rows, p->n_cols, p->src.p};
+    if (!unit_bytes)
+        return 0;
+    struct held h = held_make(k, p);
+    struct guard want = guard_alloc(bytes), got = guard_alloc(bytes), unit = guard_alloc(unit_bytes);
+    struct guard act = act_make(k, p, p->n_tok);
+    held_run(&h, want.p, ld, 0, p->n_rows, p->n_tok);
+    for (int lo = 0, hi; lo < p->n_rows; lo = hi) {
+        hi = next_cut(r, lo, p->n_rows);
+        matmul_rows(k, got.p, ld, &rows, lo, hi, act.p, p->n_tok, unit.p);
+    }
+    const long bad = differ(want.p, got.p, bytes / sizeof(float));
+    guard_free(&act);
+    guard_free(&unit);
+    guard_free(&got);
+    guard_free(&want);
+    held_free(&h);
+    return bad;
+}
+
 static void *must(void *p)
 {
     if (!p)

@@ -33,6 +33,10 @@ long check_row_ranges(const struct kernels *k, const struct product *p, struct t
 /* Bytes that differ between weights packed whole and in random pieces. */
 long check_pack_pieces(const struct kernels *k, const struct product *p, struct test_rng *r);
 
+/* Outputs of matmul_rows, on the rows as GGUF has them, that differ from the product of packed ones; rows in random
+ * pieces, and floats outside of a piece that changed. Where the level packs nothing there is nothing to check: 0. */
+long check_unpacked(const struct kernels *k, const struct product *p, struct test_rng *r);
+
 /* Outputs of a DATA_INTEGERS product that are not the plain integer sum of dequantised weights times activations. */
 long check_integers(const struct kernels *k, const struct product *p);
 

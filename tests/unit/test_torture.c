@@ -16,7 +16,7 @@
 #define MODEL "../shared/data/stories260K/stories260K-f32.gguf"
 
 /* The run up to its first error; *reached says how far it came. */
-static int run(struct otr_err *err, int *reached)
+static int run(bool no_repack, struct otr_err *err, int *reached)
 {
     struct otr_model *m = NULL;
     struct otr_engine *e = NULL;
@@ -27,7 +27,7 @@ static int run(struct otr_err *err, int *reached)
     struct otr_gen g = {.sampling = otr_sampling_default(), .max_tokens = 24, .stops = stops, .n_stops = 1};
     int32_t ids[64];
     int64_t n = 0;
-    int rc = otr_model_open(&m, MODEL, NULL, err);
+    int rc = otr_model_open(&m, MODEL, &(struct otr_model_opts){.no_repack = no_repack}, err);
     *reached = 0;
     if (rc == OTR_OK && ++*reached)
         rc = otr_engine_create(&e, m, &eo, err);
@@ -56,22 +56,21 @@ static int run(struct otr_err *err, int *reached)
     return rc;
 }
 
-static void test_every_allocation(void **state)
+static void every_allocation(bool no_repack)
 {
-    (void)state;
     struct otr_err err;
     int reached;
     if (access(MODEL, R_OK) != 0) {
         printf("SKIPPED: %s is not there\n", MODEL);
         skip();
     }
-    assert_int_equal(run(&err, &reached), OTR_OK); /* WHY first: libraries keep what they allocate once */
+    assert_int_equal(run(no_repack, &err, &reached), OTR_OK); /* WHY first: libraries keep what they allocate once */
     long n = 1;
     for (;; n++) {
         const long open = wrapmem_open;
         wrapmem_fail_at = n;
         memset(&err, 0, sizeof err);
-        const int rc = run(&err, &reached);
+        const int rc = run(no_repack, &err, &reached);
         const long left = wrapmem_fail_at;
         wrapmem_fail_at = 0;
         if (wrapmem_open != open)
@@ -83,8 +82,20 @@ static void test_every_allocation(void **state)
         if (rc != OTR_E_NOMEM || err.code != rc || !err.msg[0])
             fail_msg("failing allocation %ld: code %d, '%s' (stage %d)", n, rc, err.msg, reached);
     }
-    printf("%ld allocations failed in turn\n", n - 1);
+    printf("%ld allocations failed in turn%s\n", n - 1, no_repack ? ", weights not repacked" : "");
     assert_true(n > 20);
+}
+
+static void test_every_allocation(void **state)
+{
+    (void)state;
+    every_allocation(false);
+}
+
+static void test_not_repacked(void **state)
+{
+    (void)state;
+    every_allocation(true);
 }
 
 /* A conversation through the chat template of a real model, every allocation of it. */
@@ -123,6 +134,7 @@ static void test_chat(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation), cmocka_unit_test(test_chat)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation), cmocka_unit_test(test_not_repacked),
+                                       cmocka_unit_test(test_chat)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -386,12 +386,12 @@ static void test_parameters(void **state)
         assert_null(d.self);
     }
     static const char *const bad[][2] = {
-        {"ngram-simple", "size_n=0"},    {"ngram-simple", "size_n=x"},    {"ngram-simple", "size_n="},
-        {"ngram-map-k", "size_m=1.5"},   {"ngram-mod", "log2_slots=40"},  {"ngram-mod", "n_match=65"},
-        {"suffix", "form=bush"},         {"suffix", "min_prob=nan"},      {"suffix", "max_depth=65"},
-        {"lookahead", "window=9"},       {"rest", "file=/none/x"},        {"rest", ""},
-        {"ngram-cache", "static=/none"}, {"failing", "every=0"},          {"wrong-at-k", "k=99"},
-        {"fault", "of=zebra"},           {"fault", "every=2"},            {"trace", "of=suffix"},
+        {"ngram-simple", "size_n=0"},    {"ngram-simple", "size_n=x"},   {"ngram-simple", "size_n="},
+        {"ngram-map-k", "size_m=1.5"},   {"ngram-mod", "log2_slots=40"}, {"ngram-mod", "n_match=65"},
+        {"suffix", "form=bush"},         {"suffix", "min_prob=nan"},     {"suffix", "max_depth=65"},
+        {"lookahead", "window=9"},       {"rest", "file=/none/x"},       {"rest", ""},
+        {"ngram-cache", "static=/none"}, {"failing", "every=0"},         {"wrong-at-k", "k=99"},
+        {"fault", "of=zebra"},           {"fault", "every=2"},           {"trace", "of=suffix"},
         {"trace", "of=suffix,file=/"},   {"delay", "of=suffix,ms=-1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct dr d;
@@ -426,7 +426,7 @@ static int drop_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trees),      cmocka_unit_test(test_repeat), cmocka_unit_test(test_interleaved),
+        cmocka_unit_test(test_trees),      cmocka_unit_test(test_repeat),     cmocka_unit_test(test_interleaved),
         cmocka_unit_test(test_rollback),   cmocka_unit_test(test_odd_orders), cmocka_unit_test(test_memory),
         cmocka_unit_test(test_parameters),
     };

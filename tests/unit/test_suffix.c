@@ -1,5 +1,5 @@
-/* The trie of SuffixDecoding against counting by hand, its drafts against the method as its note states it, the store of
- * earlier replies under eviction, and its file. */
+/* The trie of SuffixDecoding against counting by hand, its drafts against the method as its note states it, the store
+ * of earlier replies under eviction, and its file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -173,7 +173,7 @@ static void test_checker(void **state)
 
 enum { DEPTH = 12, MAX_PROBS = 100000 };
 
-struct note { /* the method, by counting */
+struct note {              /* the method, by counting */
     const struct texts *x; /* the sequence alone, or all earlier replies */
     int32_t key[DEPTH];
     double prob[MAX_PROBS];

@@ -411,7 +411,11 @@ static int make_store(void **state)
     const struct dr_text t = text(DR_MIXED, 500);
     for (size_t i = 0; i < N; i++)
         tok[i] = dr_next(&t, tok, i);
-    snprintf(store, sizeof store, "/tmp/test_draft_contract.%ld", (long)getpid());
+    strcpy(store, "/tmp/test_draft_contract_XXXXXX");
+    const int fd = mkstemp(store);
+    if (fd < 0)
+        return -1;
+    close(fd);
     dr_write_datastore(store, tok, N, 500);
     printf("seed %llu\n", (unsigned long long)seed);
     return 0;

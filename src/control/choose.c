@@ -59,8 +59,15 @@ static void cut(struct tree *t, const struct ranked *k, int n)
     tree_keep(t, keep);
 }
 
-/* The offer of sequence i that promises most, and its ranking; -1: none. */
-static int pick_offer(const struct control *c, const struct ctl_seq *s, const struct ctl_offer *offer,
+/* What was drawn under a law rule is verified: its length was planned (rule R1). */
+static bool is_planned(const struct control *c, const struct ctl_seq *s, int drafter)
+{
+    return s->law && c->drafter[drafter].draws;
+}
+
+/* The offer of a sequence that promises most, its ranking and how many of its entries may be taken; -1: none.
+ * company: the rows of a batch are dear or cheap together, so that all entries are looked at later. */
+static int pick_offer(const struct control *c, const struct ctl_seq *s, const struct ctl_offer *offer, bool company,
                       struct ranked *out, int *len)
 {
     struct ranked k;
@@ -74,8 +81,8 @@ static int pick_offer(const struct control *c, const struct ctl_seq *s, const st
         if (c->o.fixed_entries >= 0) {
             n = k.n < c->o.fixed_entries ? k.n : c->o.fixed_entries;
             rate = k.sum[n];
-        } else if (s->law && c->drafter[d].draws) {
-            n = k.n; /* planned: what was drawn is verified (rule R1) */
+        } else if (company || is_planned(c, s, d)) {
+            n = k.n;
         }
         if (n > 0 && (pick < 0 || rate > best)) {
             pick = d;
@@ -94,10 +101,15 @@ static void share_rows(const struct control *c, const struct ctl_seq *seq, int n
     int at[CTL_MAX_BATCH] = {0}, ctx = 0, n_all = 0, rows = n_seq;
     double tokens = n_seq, best;
     for (int i = 0; i < n_seq; i++) {
-        keep[i] = 0;
         ctx += seq[i].ctx;
-        if (take[i] >= 0)
+        if (take[i] >= 0 && is_planned(c, &seq[i], take[i])) {
+            at[i] = len[i];
+            rows += len[i];
+            tokens += k[i].sum[len[i]];
+        } else if (take[i] >= 0) {
             n_all += len[i];
+        }
+        keep[i] = at[i];
     }
     ctx /= n_seq;
     const double rest = c->rest_ms * n_seq;
@@ -124,7 +136,7 @@ void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, con
     static _Thread_local struct ranked k[CTL_MAX_BATCH]; /* 50 KB: too much for a small stack */
     int len[CTL_MAX_BATCH], keep[CTL_MAX_BATCH];
     for (int i = 0; i < n_seq; i++) {
-        take[i] = pick_offer(c, &seq[i], offers + i * c->o.n_drafter, &k[i], &len[i]);
+        take[i] = pick_offer(c, &seq[i], offers + i * c->o.n_drafter, n_seq > 1, &k[i], &len[i]);
         keep[i] = take[i] >= 0 ? len[i] : 0;
     }
     if (n_seq > 1 && c->o.fixed_entries < 0)
@@ -132,9 +144,6 @@ void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, con
     for (int i = 0; i < n_seq; i++) {
         if (take[i] < 0)
             continue;
-        const bool planned = seq[i].law && c->drafter[take[i]].draws;
-        if (planned)
-            keep[i] = len[i];
         if (keep[i] < c->o.min_entries)
             take[i] = -1;
         else if (keep[i] < k[i].n)

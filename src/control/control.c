@@ -94,7 +94,7 @@ void control_learn(struct control *c, const struct step_record *r)
     ctx /= r->n_seq; /* sequences of one batch count as their mean */
     tm_see(&c->time, r->n_rows, ctx, r->forward_ms);
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
-    const double plain = tm_time(&c->time, 1, ctx);
+    const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     memset(c->gain_ms, 0, sizeof c->gain_ms);
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];

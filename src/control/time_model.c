@@ -7,6 +7,7 @@
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
 #define UP 1.15      /* most that one pass changes an estimate */
 #define DOWN 0.75
+#define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
 enum {
     CELL_TRUST = 4, /* passes after which a ratio of its own counts */
     FRESH = 128,    /* passes after which what was not tried begins to look cheaper ... */
@@ -127,10 +128,14 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
     m->n++;
     if (pace->n == 0)
         *pace = (struct tm_ratio){known ? known->x : ms / x, 0.5, m->n};
-    if (rows == 1)
-        see(pace, ms, pace->x, m->n);
-    else { /* mostly the ratio: where nothing else runs, the two cannot be told apart */
-        pace->x = follow(pace->x, 1e6, ms / x, 0.01);
+    if (rows == 1 || !(m->plain[class] > 0)) {
+        if (rows == 1)
+            see(pace, ms, pace->x, m->n);
+        m->plain[class] = pace->x;
+    }
+    if (rows > 1) { /* mostly the ratio: where nothing else runs, the two cannot be told apart, and would drift */
+        const double plain = m->plain[class];
+        pace->x = fmin(fmax(follow(pace->x, 1e6, ms / x, 0.01), plain / DRIFT), plain * DRIFT);
         see(&m->rel[rows][class], ms / pace->x, x, m->n);
     }
 }

@@ -17,6 +17,7 @@ struct tm_ratio {
 };
 struct time_model {
     struct tm_ratio pace[TM_CTX];             /* x: ms of one row */
+    double plain[TM_CTX];                     /* what passes of one row said of it last */
     struct tm_ratio rel[TM_ROWS + 1][TM_CTX]; /* [1] is not used: it is 1 */
     long n;                                   /* passes */
 };

@@ -101,16 +101,25 @@ bool datastore_find(const struct datastore *d, const int32_t *key, int n, size_t
     return *hi > *lo;
 }
 
-size_t datastore_run(const struct datastore *d, size_t lo, size_t hi, int depth, int32_t *token)
+size_t datastore_run(const struct datastore *d, size_t lo, size_t hi, size_t at, int depth, size_t *from,
+                     int32_t *token)
 {
-    *token = token_at(d, d->place[lo], (size_t)depth);
-    size_t a = lo + 1, b = hi;
+    *token = token_at(d, d->place[at], (size_t)depth);
+    size_t a = at + 1, b = hi;
     while (a < b) { /* the texts are in order, so those that go on alike stand together */
         const size_t mid = a + (b - a) / 2;
         if (token_at(d, d->place[mid], (size_t)depth) == *token)
             a = mid + 1;
         else
             b = mid;
+    }
+    *from = at;
+    while (lo < *from) {
+        const size_t mid = lo + (*from - lo) / 2;
+        if (token_at(d, d->place[mid], (size_t)depth) == *token)
+            *from = mid;
+        else
+            lo = mid + 1;
     }
     return a;
 }

@@ -31,8 +31,9 @@ int datastore_open(struct datastore *d, const char *path, const char *key, int n
 void datastore_close(struct datastore *d);
 /* Places [*lo, *hi) of the suffix array whose text begins with key [n]; false: none. */
 bool datastore_find(const struct datastore *d, const int32_t *key, int n, size_t *lo, size_t *hi);
-/* Within [lo, hi), whose texts agree in their first `depth` tokens: the end of the run that goes on like place lo.
- * *token: how it goes on, -1: the corpus ends there. */
-size_t datastore_run(const struct datastore *d, size_t lo, size_t hi, int depth, int32_t *token);
+/* Within [lo, hi), whose texts agree in their first `depth` tokens: [*from, returned end) go on like place `at`.
+ * *token: how they go on, -1: the corpus ends there. */
+size_t datastore_run(const struct datastore *d, size_t lo, size_t hi, size_t at, int depth, size_t *from,
+                     int32_t *token);
 
 #endif

@@ -21,6 +21,7 @@ struct pool_slot {
 struct window {                      /* of one sequence */
     int32_t guess[MAX_N - 1][MAX_W]; /* [level][column] */
     bool full;
+    int n_move;                 /* iterations so far, at most level - 2: then all levels but the first are answers */
     int node[MAX_N - 1][MAX_W]; /* nodes of the last tree, -1: cut */
 };
 struct lookahead {
@@ -158,7 +159,9 @@ static bool window_ran(const struct lookahead *l, const struct window *w, const 
     for (int v = 0; v < l->n - 1; v++)
         for (int c = 0; c < l->w; c++) {
             const int node = w->node[v][c];
-            if (node < 1 || node >= s->tree->n_node || s->tree->node_token[node] != w->guess[v][c])
+            const int above = v > 0 ? w->node[v - 1][c] : c > 0 ? w->node[0][c - 1] : 0;
+            if (node < 1 || node >= s->tree->n_node || s->tree->node_token[node] != w->guess[v][c] ||
+                s->tree->node_parent[node] != above)
                 return false;
         }
     return true;
@@ -177,8 +180,10 @@ static void window_move(struct lookahead *l, struct window *w, const struct draf
         for (int v = 1; v <= last; v++)
             gram[v - 1] = w->guess[v][c];
         gram[last] = fresh[c];
-        pool_add(l, w->guess[0][c], gram);
+        if (w->n_move == last) /* until then it holds words that it began with */
+            pool_add(l, w->guess[0][c], gram);
     }
+    w->n_move += w->n_move < last;
     if (last == 0) {
         memcpy(w->guess[0], fresh, sizeof fresh);
         return;

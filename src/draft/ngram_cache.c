@@ -23,6 +23,7 @@ struct follower { /* one (n-gram, next token) */
     int32_t key[KEY], token, count;
     uint32_t next; /* of the same n-gram: index + 1; 0: the last */
 };
+#define FOLLOWER_BYTES (sizeof(struct follower) + 2 * sizeof(uint32_t)) /* with its slots */
 struct table {
     struct follower *f; /* [n] */
     size_t n, cap, max;
@@ -205,7 +206,7 @@ struct ngram_cache {
     struct draft_seqs seqs; /* of struct context */
     struct table fixed, dynamic;
     char *path; /* of the dynamic file */
-    size_t max; /* followers of one table */
+    size_t max; /* followers of one file's table, and of all contexts together */
 };
 
 static void cache_close(void *self)
@@ -235,7 +236,7 @@ static int cache_open(void **self, const struct draft_env *env, struct otr_err *
     int rc = draft_param_check(env, keys, 3, err);
     if (rc == OTR_OK)
         rc = draft_param_int(env, "max_mb", 64, 1, 4096, &mb, err);
-    c->max = c->fixed.max = c->dynamic.max = ((size_t)mb << 20) / (sizeof(struct follower) + 8) / 3;
+    c->max = c->fixed.max = c->dynamic.max = ((size_t)mb << 20) / FOLLOWER_BYTES / 3;
     if (rc == OTR_OK && fixed)
         rc = table_load(&c->fixed, fixed, env->n_vocab, true, err);
     if (rc == OTR_OK && dynamic)
@@ -323,6 +324,16 @@ static void propose_one(const struct ngram_cache *c, const struct context *x, co
     }
 }
 
+/* Followers that all contexts have room for. */
+static size_t context_cap(const struct ngram_cache *c)
+{
+    size_t n = 0;
+    for (int i = 0; i < c->seqs.cap; i++)
+        if (c->seqs.seq[i])
+            n += ((const struct context *)c->seqs.record[i])->t.cap;
+    return n;
+}
+
 static int cache_propose(void *self, const struct draft_ask *ask, int n_ask, struct tree *out)
 {
     struct ngram_cache *c = self;
@@ -330,7 +341,8 @@ static int cache_propose(void *self, const struct draft_ask *ask, int n_ask, str
         struct context *x = draft_seqs_get(&c->seqs, ask[i].seq);
         if (!x)
             return OTR_E_NOMEM;
-        x->t.max = c->max;
+        const size_t others = context_cap(c) - x->t.cap;
+        x->t.max = others < c->max ? c->max - others : 0;
         table_read(&x->t, ask[i].tok, x->read, ask[i].n);
         x->read = ask[i].n;
         propose_one(c, x, &ask[i], &out[i]);
@@ -357,10 +369,17 @@ static int cache_observe(void *self, const struct draft_seen *seen, int n_seen)
     return OTR_OK;
 }
 
+static size_t cache_bytes(const void *self)
+{
+    const struct ngram_cache *c = self;
+    return (context_cap(c) + c->fixed.cap + c->dynamic.cap) * FOLLOWER_BYTES;
+}
+
 const struct draft_method draft_ngram_cache = {
     .name = "ngram-cache",
     .about = "counts of what followed 1 to 4 tokens; files static=PATH, dynamic=PATH as llama.cpp's",
     .open = cache_open,
     .close = cache_close,
     .propose = cache_propose,
-    .observe = cache_observe};
+    .observe = cache_observe,
+    .bytes = cache_bytes};

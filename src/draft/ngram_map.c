@@ -138,7 +138,7 @@ static void propose_one(const struct ngram_map *m, struct record *r, const struc
 {
     struct value v[MAX_PLACES];
     int hits;
-    double all = 0;
+    double all = 0, rest;
     int n = collect(m, &r->index, a->tok, v, &hits);
     r->n_offered = 0;
     if (hits < m->min_hits)
@@ -147,14 +147,15 @@ static void propose_one(const struct ngram_map *m, struct record *r, const struc
         v[i].score = score(r, memory_hash(a, m->size_n, v[i].token), v[i].count);
         all += v[i].score;
     }
+    rest = all;
     sort_values(v, n);
     n = n < m->values && !a->chain ? n : a->chain ? (n > 0) : m->values;
     out->match = m->size_n;
     const int budget = m->size_m < a->max_entries ? m->size_m : a->max_entries;
     for (int i = 0, left = budget; i < n && left > 0; i++) {
-        const int share = i == n - 1 ? left : 1 + (int)((left - 1) * v[i].score / all);
+        const int share = i == n - 1 ? left : 1 + (int)((left - 1) * v[i].score / rest);
         add_chain(a, out, &v[i], share, (float)(v[i].score / all));
-        all -= v[i].score;
+        rest -= v[i].score;
         left -= share;
         r->offered[r->n_offered++] = memory_hash(a, m->size_n, v[i].token);
     }

@@ -5,12 +5,13 @@
  * grown from the counts, likeliest entry first, without building anything. Parameters: file (PATH, needed), max_match
  * (16), min_match (2), min_prob (0.05). Cost: a binary search for each of log2(max_match) lengths. Memory: the mapping.
  * SRC: He et al. 2023 (REST), methods/21 section 3. Read next: datastore.h. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "draft/datastore.h"
 #include "draft/draft.h"
 
-enum { HEAP_MAX = 128, MAX_CHILDREN = 8 };
+enum { HEAP_MAX = 128, MAX_STEPS = 64 };
 
 struct rest {
     struct datastore d;
@@ -89,17 +90,20 @@ static void push(struct leaf *list, int *n, struct leaf x)
     list[i] = x;
 }
 
-/* How the places of x go on. */
+/* How the places of x go on, but for ways that are too rare: one that is not takes up a whole stride of places
+ * somewhere, so that looking at the end of each stride finds it. */
 static void push_children(const struct rest *r, struct leaf *list, int *n, const struct leaf *x, int parent)
 {
-    int seen = 0;
-    for (size_t at = x->lo; at < x->hi && seen < 4 * MAX_CHILDREN; seen++) {
-        struct leaf y = {.lo = at, .depth = x->depth + 1, .parent = parent};
-        y.hi = at = datastore_run(&r->d, at, x->hi, x->depth, &y.token);
-        y.cond = (double)(y.hi - y.lo) / (double)(x->hi - x->lo);
+    const size_t all = x->hi - x->lo, rare = (size_t)ceil(r->min_prob / x->prob * (double)all - 1e-6);
+    const size_t least = all / MAX_STEPS + 1, stride = rare > least ? rare : least;
+    for (size_t lo = x->lo; x->hi - lo >= stride;) {
+        struct leaf y = {.depth = x->depth + 1, .parent = parent};
+        y.hi = datastore_run(&r->d, lo, x->hi, lo + stride - 1, x->depth, &y.lo, &y.token);
+        y.cond = (double)(y.hi - y.lo) / (double)all;
         y.prob = x->prob * y.cond;
-        if (y.token >= 0 && y.prob >= r->min_prob)
+        if (y.token >= 0 && y.hi - y.lo >= stride)
             push(list, n, y);
+        lo = y.hi;
     }
 }
 

@@ -2,11 +2,12 @@
  *
  * Two tries: of the sequence itself, and of earlier replies (the oldest go when it is full; kept in a file if a folder
  * is given). For each length at which the set of earlier places changes, a draft is grown from there: the likeliest
- * entry first, by count(child) / count(parent) down the path, until the budget floor(factor * length + offset), or
- * until nothing is above min_prob. The draft with the largest sum of probabilities wins; ties: the longer match.
+ * entry first, by its share of how the places went on, down the path, until the budget floor(factor * length + offset),
+ * or until nothing is above min_prob. The draft with the largest sum of probabilities wins; ties: the longer match.
  * Parameters: max_depth (32), factor (4), offset (0), min_prob (0.1), form (tree | path), global_mb (16), local_mb
- * (16). Cost: O(max_depth) a token. SRC: methods/21 section 3 (SuffixDecoding, Arctic Inference's defaults 64, 1, 0,
- * 0.1; the factor is ours: the controller cuts by what it measured). Read next: suffix_store.h, suffix_trie.h. */
+ * (16: all sequences together). Cost: O(max_depth) a token. SRC: methods/21 section 3 (SuffixDecoding, Arctic
+ * Inference's defaults 64, 1, 0, 0.1; the factor is ours: the controller cuts by what it measured). Read next:
+ * suffix_store.h, suffix_trie.h. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,8 @@ enum { HEAP_MAX = 256, MAX_CHILDREN = 8, LOOK_CHILDREN = 64 };
 struct local { /* of one sequence */
     struct suffix_trie trie;
     struct suffix_cursor own, global;
-    int32_t *tok; /* [cap] what was read; [n] */
-    size_t n, cap, n_prompt;
-    long epoch; /* of the store when the global cursor was made */
+    size_t n, n_prompt; /* tokens that were read */
+    long epoch;         /* of the store when the global cursor was made */
 };
 
 struct suffix {
@@ -34,18 +34,12 @@ struct suffix {
     size_t local_bytes;
 };
 
-static void local_free(struct local *l)
-{
-    suffix_trie_free(&l->trie);
-    free(l->tok);
-}
-
 static void suffix_close(void *self)
 {
     struct suffix *s = self;
     for (int i = 0; i < s->seqs.cap; i++)
         if (s->seqs.seq[i])
-            local_free(s->seqs.record[i]);
+            suffix_trie_free(&((struct local *)s->seqs.record[i])->trie);
     draft_seqs_close(&s->seqs);
     suffix_store_close(&s->store);
     free(s);
@@ -105,33 +99,36 @@ static void local_reset(struct local *l)
 }
 
 /* The global cursor anew after earlier replies came or went: only the last tokens matter. */
-static void refresh_global(const struct suffix *s, struct local *l)
+static void refresh_global(const struct suffix *s, struct local *l, const int32_t *tok)
 {
     if (l->epoch == s->store.epoch)
         return;
     l->epoch = s->store.epoch;
     suffix_cursor_init(&l->global);
     for (size_t i = l->n > (size_t)s->depth ? l->n - (size_t)s->depth : 0; i < l->n; i++)
-        suffix_read(&s->store.trie, &l->global, l->tok[i]);
+        suffix_read(&s->store.trie, &l->global, tok[i]);
+}
+
+/* Bytes of the tries of all sequences. */
+static size_t local_bytes(const struct suffix *s)
+{
+    size_t n = 0;
+    for (int i = 0; i < s->seqs.cap; i++)
+        if (s->seqs.seq[i])
+            n += suffix_trie_bytes(&((const struct local *)s->seqs.record[i])->trie);
+    return n;
 }
 
 static bool local_read(const struct suffix *s, struct local *l, const struct draft_ask *a)
 {
-    if (!l->trie.node && !suffix_trie_init(&l->trie, s->depth, s->local_bytes))
+    const size_t used = local_bytes(s), left = used < s->local_bytes ? s->local_bytes - used : 0;
+    if (!l->trie.node && !suffix_trie_init(&l->trie, s->depth, left))
         return false;
-    if (l->cap < a->n) {
-        const size_t cap = a->n + a->n / 2 + 256;
-        int32_t *tok = realloc(l->tok, cap * sizeof *tok);
-        if (!tok)
-            return false;
-        l->tok = tok;
-        l->cap = cap;
-    }
+    suffix_trie_limit(&l->trie, suffix_trie_bytes(&l->trie) + left);
     if (l->n == 0)
         local_reset(l);
-    refresh_global(s, l);
+    refresh_global(s, l, a->tok);
     for (; l->n < a->n; l->n++) {
-        l->tok[l->n] = a->tok[l->n];
         suffix_add(&l->trie, &l->own, a->tok[l->n]); /* full: it goes on with what it has */
         suffix_read(&s->store.trie, &l->global, a->tok[l->n]);
     }
@@ -144,6 +141,7 @@ static bool local_read(const struct suffix *s, struct local *l, const struct dra
 struct leaf { /* an entry that may come next */
     uint32_t node;
     int parent;  /* entry, or TREE_ROOT */
+    int depth;   /* of the node in the trie */
     double prob; /* of the whole path */
     double cond; /* given its parent */
 };
@@ -154,6 +152,7 @@ struct grower {
     struct leaf out[TREE_MAX];
     int n_out;
     double score;
+    bool limited; /* something taken stood at the depth of the trie: what follows it is not known from this length */
 };
 
 static void heap_push(struct grower *g, struct leaf x)
@@ -182,9 +181,9 @@ static struct leaf heap_pop(struct grower *g)
 }
 
 /* The children of a node that are likely enough. total: occurrences of the node that went on. */
-static void push_children(struct grower *g, uint32_t node, int parent, double prob, double min_prob, bool only_first)
+static void push_children(struct grower *g, const struct leaf *x, int parent, double min_prob, bool only_first)
 {
-    const struct suffix_node *n = &g->t->node[node];
+    const struct suffix_node *n = &g->t->node[x->node];
     double total = 0;
     int seen = 0;
     for (uint32_t c = n->child; c != SUFFIX_NONE && seen < LOOK_CHILDREN; c = g->t->node[c].next, seen++)
@@ -192,23 +191,26 @@ static void push_children(struct grower *g, uint32_t node, int parent, double pr
     seen = 0;
     for (uint32_t c = n->child; c != SUFFIX_NONE && seen < LOOK_CHILDREN; c = g->t->node[c].next, seen++) {
         const double cond = g->t->node[c].count / total;
-        if (prob * cond >= min_prob)
-            heap_push(g, (struct leaf){c, parent, prob * cond, cond});
+        if (x->prob * cond >= min_prob)
+            heap_push(g, (struct leaf){c, parent, x->depth + 1, x->prob * cond, cond});
         if (only_first)
             return;
     }
 }
 
-static void grow(struct grower *g, uint32_t from, int budget, double min_prob, bool path)
+/* From a node that is a match of `match` tokens. */
+static void grow(struct grower *g, uint32_t from, int match, int budget, double min_prob, bool path)
 {
     g->n = g->n_out = 0;
     g->score = 0;
-    push_children(g, from, TREE_ROOT, 1, min_prob, path);
+    g->limited = match == g->t->depth;
+    push_children(g, &(struct leaf){.node = from, .depth = match, .prob = 1}, TREE_ROOT, min_prob, path);
     while (g->n > 0 && g->n_out < budget) {
         const struct leaf x = heap_pop(g);
         g->out[g->n_out] = x;
         g->score += x.prob;
-        push_children(g, x.node, g->n_out++, x.prob, min_prob, path);
+        g->limited |= x.depth == g->t->depth;
+        push_children(g, &x, g->n_out++, min_prob, path);
     }
 }
 
@@ -222,16 +224,17 @@ static void try_trie(const struct suffix *s, const struct suffix_trie *t, const 
                      bool path, struct grower *g, struct best *best)
 {
     uint32_t before = 0; /* count at the longer match */
+    g->limited = false;
     for (int m = c->n; m >= 1; m--) {
         const struct suffix_node *n = &t->node[c->node[m]];
-        if (n->child == SUFFIX_NONE || n->count == before)
-            continue; /* never went on; or the same places as the longer match, with a smaller budget */
+        if (n->count == before && !g->limited)
+            continue; /* the same places as the longer match, with a smaller budget */
         before = n->count;
         const double want = floor(s->factor * m + s->offset);
         const int budget = want < 1 ? 0 : want < max ? (int)want : max;
         g->t = t;
-        grow(g, c->node[m], budget, s->min_prob, path);
-        if (g->score > best->g.score) {
+        grow(g, c->node[m], m, budget, s->min_prob, path);
+        if (g->score > best->g.score || (g->score == best->g.score && m > best->match)) {
             best->g = *g;
             best->match = m;
         }
@@ -285,7 +288,7 @@ static int suffix_observe(void *self, const struct draft_seen *seen, int n_seen)
         }
         if (seen[i].n > l->n_prompt && l->n_prompt > 0) /* the last reply of the sequence */
             suffix_store_add(&s->store, seen[i].tok + l->n_prompt, seen[i].n - l->n_prompt);
-        local_free(l);
+        suffix_trie_free(&l->trie);
         draft_seqs_drop(&s->seqs, seen[i].seq);
     }
     return OTR_OK;
@@ -294,11 +297,7 @@ static int suffix_observe(void *self, const struct draft_seen *seen, int n_seen)
 static size_t suffix_bytes(const void *self)
 {
     const struct suffix *s = self;
-    size_t n = suffix_trie_bytes(&s->store.trie);
-    for (int i = 0; i < s->seqs.cap; i++)
-        if (s->seqs.seq[i])
-            n += suffix_trie_bytes(&((const struct local *)s->seqs.record[i])->trie);
-    return n;
+    return suffix_store_bytes(&s->store) + local_bytes(s);
 }
 
 const struct draft_method draft_suffix = {

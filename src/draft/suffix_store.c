@@ -16,15 +16,18 @@ static void drop_oldest(struct suffix_store *s)
     struct suffix_reply *r = &s->reply[s->first];
     suffix_remove(&s->trie, r->tok, r->n);
     free(r->tok);
+    s->n_tok -= r->n;
     s->first = (s->first + 1) % s->cap;
     s->n--;
+    s->epoch++;
 }
 
 static void drop_all(struct suffix_store *s)
 {
     for (; s->n > 0; s->n--, s->first = (s->first + 1) % s->cap)
         free(s->reply[s->first].tok);
-    s->first = 0;
+    s->first = s->n_tok = 0;
+    s->epoch++;
     suffix_trie_clear(&s->trie);
 }
 
@@ -42,23 +45,24 @@ static bool add_tokens(struct suffix_store *s, const int32_t *tok, size_t n)
 
 void suffix_store_add(struct suffix_store *s, const int32_t *tok, size_t n)
 {
-    if (s->cap == 0 || n < 2 || n > MAX_REPLY)
+    if (n < 2 || n > MAX_REPLY || n > s->max_tok)
         return;
     int32_t *copy = malloc(n * sizeof *copy);
     if (!copy)
         return; /* a reply that is not remembered does no harm */
     memcpy(copy, tok, n * sizeof *copy);
-    if (s->n == s->cap)
+    while (s->n == s->cap || s->n_tok + n > s->max_tok)
         drop_oldest(s);
-    while (!add_tokens(s, tok, n)) {
-        if (s->n == 0) { /* too long for the memory there is */
+    for (size_t drop = 1; !add_tokens(s, tok, n); drop *= 2) { /* WHY ever more: each try reads the whole reply */
+        if (s->n == 0) {                                       /* too long for the memory there is */
             free(copy);
-            suffix_trie_clear(&s->trie);
             return;
         }
-        drop_oldest(s);
+        for (size_t i = 0; i < drop && s->n > 0; i++)
+            drop_oldest(s);
     }
     s->reply[(s->first + s->n++) % s->cap] = (struct suffix_reply){copy, n};
+    s->n_tok += n;
     s->epoch++;
     s->changed = true;
 }
@@ -149,8 +153,12 @@ static void save(const struct suffix_store *s)
 int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int depth, size_t max_bytes,
                       struct otr_err *err)
 {
-    *s = (struct suffix_store){.n_vocab = env->n_vocab, .cap = max_bytes > 0 ? MAX_REPLIES : 0, .epoch = 1};
-    bool ok = suffix_trie_init(&s->trie, depth, max_bytes);
+    const size_t replies = max_bytes / 8; /* the trie has the rest: a reply's token is up to `depth` nodes */
+    *s = (struct suffix_store){.n_vocab = env->n_vocab,
+                               .cap = max_bytes > 0 ? MAX_REPLIES : 0,
+                               .max_tok = replies / sizeof(int32_t),
+                               .epoch = 1};
+    bool ok = suffix_trie_init(&s->trie, depth, max_bytes - replies);
     ok = ok && (s->cap == 0 || (s->reply = calloc(s->cap, sizeof *s->reply)) != NULL);
     ok = ok && (s->model = strdup(env->model ? env->model : "")) != NULL;
     const char *file = draft_param_get(env, "file");
@@ -163,6 +171,11 @@ int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int d
     if (s->path)
         load(s);
     return OTR_OK;
+}
+
+size_t suffix_store_bytes(const struct suffix_store *s)
+{
+    return suffix_trie_bytes(&s->trie) + s->n_tok * sizeof(int32_t);
 }
 
 void suffix_store_close(struct suffix_store *s)

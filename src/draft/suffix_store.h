@@ -16,18 +16,21 @@ struct suffix_store {
     struct suffix_trie trie;
     struct suffix_reply *reply; /* ring of cap; the oldest at first */
     size_t first, n, cap;
-    long epoch;  /* grows with every change */
-    char *path;  /* of the file, or NULL */
-    char *model; /* vocabulary key that the file must carry */
+    size_t n_tok, max_tok; /* of all replies */
+    long epoch;            /* grows with every change */
+    char *path;            /* of the file, or NULL */
+    char *model;           /* vocabulary key that the file must carry */
     int n_vocab;
     bool changed;
 };
 
-/* max_bytes 0: nothing is kept. Reads the file that file=PATH names, if it is there and sound. */
+/* max_bytes: of trie and replies together; 0: nothing is kept. Reads the file that file=PATH names, if it is there and
+ * sound. */
 int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int depth, size_t max_bytes,
                       struct otr_err *err);
 void suffix_store_close(struct suffix_store *s); /* writes the file if something changed */
 void suffix_store_add(struct suffix_store *s, const int32_t *tok, size_t n);
+size_t suffix_store_bytes(const struct suffix_store *s);
 /* For tests and fuzzing: the bytes of a file. OTR_E_FORMAT: not sound; the store is empty then. */
 int suffix_store_read(struct suffix_store *s, const char *bytes, size_t n, struct otr_err *err);
 

@@ -48,7 +48,7 @@ static bool set_cap(struct suffix_trie *t, uint32_t cap)
     struct suffix_node *node = realloc(t->node, (size_t)cap * sizeof *node);
     if (node)
         t->node = node;
-    uint32_t n_slot = 64;
+    uint32_t n_slot = 4;
     while (n_slot < 2 * cap)
         n_slot *= 2;
     uint32_t *slot = node ? malloc((size_t)n_slot * sizeof *slot) : NULL;
@@ -65,12 +65,17 @@ static bool set_cap(struct suffix_trie *t, uint32_t cap)
     return true;
 }
 
-bool suffix_trie_init(struct suffix_trie *t, int depth, size_t max_bytes)
+void suffix_trie_limit(struct suffix_trie *t, size_t max_bytes)
 {
     const size_t each = sizeof(struct suffix_node) + 4 * sizeof(uint32_t); /* the table has up to four slots a node */
-    const size_t max = max_bytes / each;
+    const size_t max = max_bytes / each, least = t->cap < 2 ? 2 : t->cap;
+    t->max = max < least ? (uint32_t)least : max > SUFFIX_NONE / 4 ? SUFFIX_NONE / 4 : (uint32_t)max;
+}
+
+bool suffix_trie_init(struct suffix_trie *t, int depth, size_t max_bytes)
+{
     *t = (struct suffix_trie){.depth = depth, .free = SUFFIX_NONE};
-    t->max = max < 2 ? 2 : max > SUFFIX_NONE / 4 ? SUFFIX_NONE / 4 : (uint32_t)max;
+    suffix_trie_limit(t, max_bytes);
     if (!set_cap(t, t->max < FIRST_CAP ? t->max : FIRST_CAP)) {
         suffix_trie_free(t);
         return false;

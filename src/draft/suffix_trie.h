@@ -2,8 +2,8 @@
  *
  * A node is a sub-sequence; its count is how often it occurs; the commonest child comes first in its list. Sequences
  * are added token by token through a cursor, which also is the set of all suffixes of what was read so far (so the
- * match of every length costs nothing to find), and taken out whole. O(depth) a token; 28 bytes a node and 8 in its
- * table. Read next: suffix.c. SRC: SuffixDecoding (methods/21 section 3). */
+ * match of every length costs nothing to find), and taken out whole. O(depth) a token; 24 bytes a node and up to
+ * 16 in its table. Read next: suffix.c. SRC: SuffixDecoding (methods/21 section 3). */
 #ifndef OTR_DRAFT_SUFFIX_TRIE_H
 #define OTR_DRAFT_SUFFIX_TRIE_H
 
@@ -30,6 +30,7 @@ struct suffix_trie {
 };
 
 bool suffix_trie_init(struct suffix_trie *t, int depth, size_t max_bytes); /* false: no memory */
+void suffix_trie_limit(struct suffix_trie *t, size_t max_bytes);           /* another limit; what is there stays */
 void suffix_trie_free(struct suffix_trie *t);
 void suffix_trie_clear(struct suffix_trie *t); /* keeps the memory */
 size_t suffix_trie_bytes(const struct suffix_trie *t);

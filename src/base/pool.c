@@ -59,11 +59,15 @@ struct seat { /* one thread; seat[0] is the caller's. The engine thread writes i
     int claim;      /* on that core; -1: none */
 };
 
+struct arrivals { /* at a barrier; on a line of its own too */
+    _Alignas(CACHE_LINE) _Atomic int n;
+    _Atomic int last; /* tid of who came last */
+};
+
 struct pool {
     struct signal turn;
-    _Alignas(CACHE_LINE) _Atomic int arrived;
-    _Atomic int last;                               /* tid of who came last */
-    _Alignas(CACHE_LINE) _Atomic uint32_t *late_us; /* [n_threads] by tid: what others waited for it, this window */
+    struct arrivals arrived;
+    _Atomic uint32_t *late_us; /* [n_threads] by tid: what others waited for it, this window */
     int n_threads;
     bool crowded; /* more threads than CPUs: no spinning, it would keep another of ours waiting */
     bool pinned;
@@ -132,15 +136,16 @@ void pool_barrier(const struct pool_ctx *ctx)
     if (n == 1)
         return;
     const uint32_t turn = atomic_load_explicit(&p->turn.word, memory_order_relaxed);
-    if (atomic_fetch_add(&p->arrived, 1) == n - 1) {
-        atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&p->last, tid, memory_order_relaxed);
+    if (atomic_fetch_add(&p->arrived.n, 1) == n - 1) {
+        atomic_store_explicit(&p->arrived.n, 0, memory_order_relaxed);
+        atomic_store_explicit(&p->arrived.last, tid, memory_order_relaxed);
         signal_change(&p->turn);
         return;
     }
     const double ms = signal_wait(&p->turn, turn, p->crowded);
     if (ms > LATE_MS)
-        atomic_fetch_add(&p->late_us[atomic_load_explicit(&p->last, memory_order_relaxed)], (uint32_t)(1e3 * ms));
+        atomic_fetch_add(&p->late_us[atomic_load_explicit(&p->arrived.last, memory_order_relaxed)],
+                         (uint32_t)(1e3 * ms));
 }
 
 /* ---- running ---- */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -99,13 +100,29 @@ struct datastore_opts {
     const char *model, *out;
 };
 
+/* The result replaces a file of ours at most: no device, nothing that is read. */
+static int check_out(const struct datastore_opts *o, char **files, int n_files, struct otr_err *err)
+{
+    struct stat st, in;
+    if (stat(o->out, &st) < 0)
+        return OTR_OK; /* a folder that is not there shows when the file is made */
+    if (!S_ISREG(st.st_mode))
+        return OTR_FAIL(err, ARG, "cannot write the datastore (%.200s): it is no regular file", o->out);
+    for (int i = -1; i < n_files; i++)
+        if (stat(i < 0 ? o->model : files[i], &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino)
+            return OTR_FAIL(err, ARG, "cannot write the datastore (%.200s): it is a file that is read", o->out);
+    return OTR_OK;
+}
+
 static int build(const struct datastore_opts *o, char **files, int n_files, struct otr_err *err)
 {
     struct otr_model *m = NULL;
     struct corpus c = {0};
     uint32_t *place = NULL;
     char key[DATASTORE_KEY + 1];
-    int rc = otr_model_open(&m, o->model, &(struct otr_model_opts){.kern = cli_env.kern}, err);
+    int rc = check_out(o, files, n_files, err);
+    if (rc == OTR_OK)
+        rc = otr_model_open(&m, o->model, &(struct otr_model_opts){.kern = cli_env.kern}, err);
     for (int i = 0; i < n_files && rc == OTR_OK; i++)
         rc = add_text(&c, m, files[i], err);
     if (rc == OTR_OK && c.n == 0)

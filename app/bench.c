@@ -181,7 +181,8 @@ int bench_target_open(struct bench_target *t, const struct engine_opts *o, const
     const struct otr_engine_opts eo = {
         .n_threads = o->n_threads, .n_ctx = n_ctx, .n_seq = 1, .n_batch = o->n_batch, .kv_type = o->kv_type};
     *t = (struct bench_target){0};
-    int rc = otr_model_open(&t->m, o->model, &(struct otr_model_opts){o->n_threads, level, o->no_repack}, err);
+    int rc = otr_model_open(&t->m, o->model,
+                            &(struct otr_model_opts){o->n_threads, level, o->no_repack, cli_plan_dir()}, err);
     if (rc == OTR_OK)
         rc = otr_engine_create(&t->e, t->m, &eo, err);
     if (rc == OTR_OK)

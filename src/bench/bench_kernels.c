@@ -29,6 +29,7 @@ struct sweep {
     int n_rows, n_cols, n_mat, n_chunk; /* n_chunk: of one matrix */
     size_t mat_bytes;                   /* a multiple of 64 */
     bool packed;                        /* false: the level multiplies GGUF rows */
+    const struct tile_plan *plan;       /* NULL: the level's own */
     char *weights;                      /* [n_mat] of mat_bytes */
     char *rows;                         /* GGUF rows of the matrix */
     void *arena;
@@ -50,7 +51,11 @@ static size_t n_item(const struct sweep *s)
 
 static struct mat mat_at(const struct sweep *s, int i)
 {
-    return (struct mat){s->type, s->n_rows, s->n_cols, s->weights + (size_t)i * s->mat_bytes};
+    return (struct mat){.type = s->type,
+                        .n_rows = s->n_rows,
+                        .n_cols = s->n_cols,
+                        .data = s->weights + (size_t)i * s->mat_bytes,
+                        .plan = s->plan};
 }
 
 /* ---- memory ---- */

@@ -9,7 +9,7 @@
 
 /* Bytes ahead in each panel that are fetched into L1. WHY two distances: what L1 can wait for at once is not enough to
  * hide the memory's latency; L2's queue, reached by the farther one (struct tile_plan), is (SPEED.md). */
-enum { TILE_NEAR = 2048 };
+enum { TILE_NEAR = 3072 };
 
 #define TILE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)

@@ -46,6 +46,13 @@ int bench_parse_type(const char *text, enum ggml_type *out, struct otr_err *err)
                     err_quote(q, sizeof q, text, strlen(text)));
 }
 
+int bench_default_mb(size_t l3_bytes)
+{
+    enum { LEAST = 600, MOST = 1200 };
+    const size_t mb = 10 * (l3_bytes >> 20);
+    return mb < LEAST ? LEAST : mb > MOST ? MOST : (int)mb;
+}
+
 struct bench_machine bench_machine(struct team *t)
 {
     enum { POLL_MS = 1000 };

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "json_out.h"
 
+#include "base/cache_file.h"
 #include "kern/blocks.h"
 #include "load/gguf.h"
 
@@ -50,9 +51,38 @@ struct kernels_opts {
     struct bench_kernel_opts o;
     const char *level;
     struct flag_list types;
+    const char *ab;
+    struct bench_side side[2]; /* of ab */
     int n_threads;
-    bool json;
+    bool json, targets;
 };
+
+/* "A,B" into o->side. */
+static int parse_ab(struct kernels_opts *o, struct otr_err *err)
+{
+    const char *comma = strchr(o->ab, ',');
+    if (!comma)
+        return OTR_FAIL(err, ARG, "bad value (--ab): two sides, A,B, each LEVEL, PLAN or LEVEL:PLAN");
+    const int rc = bench_side_parse(&o->side[0], o->ab, (size_t)(comma - o->ab), o->level, err);
+    return rc < 0 ? rc : bench_side_parse(&o->side[1], comma + 1, strlen(comma + 1), o->level, err);
+}
+
+/* Two kernels, type by type. */
+static int ab_run(const struct kernels_opts *o, struct team *t, const enum ggml_type *types, int n, struct otr_err *err)
+{
+    const struct bench_machine m = bench_machine(t);
+    int rc = OTR_OK;
+    bench_show_machine(&m);
+    for (int i = 0; i < n && rc == OTR_OK; i++) {
+        struct bench_ab r;
+        rc = bench_ab(&r, t, types[i], o->side, &o->o, err);
+        bench_progress_end();
+        if (rc == OTR_OK)
+            bench_show_ab(&r, o->side, &m, &o->o);
+        fflush(stdout);
+    }
+    return rc;
+}
 
 /* Types asked for, or all whose block divides K. Returns how many. */
 static int choose_types(const struct kernels_opts *o, enum ggml_type *types, struct otr_err *err)
@@ -90,6 +120,8 @@ static int kernels_run(const struct kernels_opts *o, struct team *t, const enum 
             *list = append(*list, bench_json_kernel(&r, &m));
         else if (rc == OTR_OK)
             bench_show_kernel(&r, &m, &o->o);
+        if (rc == OTR_OK && !o->json && o->targets)
+            bench_show_targets(&r, &m);
         fflush(stdout);
     }
     if (o->json && rc == OTR_OK)
@@ -98,7 +130,7 @@ static int kernels_run(const struct kernels_opts *o, struct team *t, const enum 
     return rc;
 }
 
-static int kernels(const struct kernels_opts *o)
+static int kernels(struct kernels_opts *o)
 {
     enum ggml_type types[BENCH_N_TYPE];
     struct kernels k;
@@ -110,6 +142,10 @@ static int kernels(const struct kernels_opts *o)
     int rc = n < 0 ? n : OTR_OK;
     if (rc == OTR_OK && o->o.n_rows % KERN_ROW_UNIT != 0)
         rc = OTR_FAIL(&err, ARG, "bad value (-N): %d is not a multiple of %d", o->o.n_rows, KERN_ROW_UNIT);
+    if (rc == OTR_OK && o->ab && (o->json || o->targets))
+        rc = OTR_FAIL(&err, ARG, "two flags that exclude each other (--ab, %s)", o->json ? "--json" : "--targets");
+    if (rc == OTR_OK && o->ab)
+        rc = parse_ab(o, &err);
     if (rc == OTR_OK && kernels_init(&k, o->level) < 0)
         rc = OTR_FAIL(&err, ARG, "no kernel level '%.40s' here (this CPU runs: %s)", o->level, kernels_levels());
     const bool usage = rc < 0;
@@ -118,7 +154,7 @@ static int kernels(const struct kernels_opts *o)
     if (rc == OTR_OK)
         rc = team_open(&t, &k, pool, &err);
     if (rc == OTR_OK)
-        rc = kernels_run(o, t, types, n, &list, &err);
+        rc = o->ab ? ab_run(o, t, types, n, &err) : kernels_run(o, t, types, n, &list, &err);
     team_close(t);
     pool_destroy(pool);
     if (rc < 0) {
@@ -135,19 +171,25 @@ static int cmd_kernels(int argc, char **argv)
         {"--type", FLAG_LIST, AT(types), "TYPE", "type of weights (Q4_0 ... F32; all); may be repeated", 0, 0, NULL},
         {"-K", FLAG_INT, AT(o.n_cols), "N", "columns of the matrix: the length of a sum (2048)", 1, 1 << 20, NULL},
         {"-N", FLAG_INT, AT(o.n_rows), "N", "rows of the matrix (8192)", KERN_ROW_UNIT, 1 << 20, NULL},
-        {"--mb", FLAG_INT, AT(o.mb), "N", "megabytes of weights to pass over (600); far more than the L3 holds", 1,
+        {"--mb", FLAG_INT, AT(o.mb), "N", "megabytes of weights to pass over (10 x the L3, within 600..1200)", 1,
          1 << 20, NULL},
         {"-t --threads", FLAG_INT, AT(n_threads), "N", "threads (default: one for each core)", 0, POOL_MAX_THREADS,
          NULL},
         {"--passes", FLAG_INT, AT(o.n_pass), "N", "times that everything is measured (9)", 1, 1000, NULL},
         {"--level", FLAG_STR, AT(level), "NAME", "kernel level (default: OUTRIDER_KERN, or the best of this CPU)", 0, 0,
          NULL},
+        {"--ab", FLAG_STR, AT(ab), "A,B",
+         "two kernels in turn: each a level, a plan of the menu (0, 1, 2), or both (avx2:1)", 0, 0, NULL},
+        {"--targets", FLAG_BOOL, AT(targets), NULL, "say what reaches its target and what does not", 0, 0, NULL},
         {"--json", FLAG_BOOL, AT(json), NULL, "one JSON object", 0, 0, NULL},
     };
 #undef AT
-    struct kernels_opts o = {
-        .level = cli_env.kern,
-        .o = {.n_rows = 8192, .n_cols = 2048, .mb = 600, .n_pass = 9, .progress = bench_show_progress}};
+    struct kernels_opts o = {.level = cli_env.kern,
+                             .o = {.n_rows = 8192,
+                                   .n_cols = 2048,
+                                   .mb = bench_default_mb(cache_bytes(3)),
+                                   .n_pass = 9,
+                                   .progress = bench_show_progress}};
     const struct flag_cmd c = {
         .name = "bench kernels",
         .usage = "[flags]",
@@ -181,7 +223,8 @@ int bench_target_open(struct bench_target *t, const struct engine_opts *o, const
     const struct otr_engine_opts eo = {
         .n_threads = o->n_threads, .n_ctx = n_ctx, .n_seq = 1, .n_batch = o->n_batch, .kv_type = o->kv_type};
     *t = (struct bench_target){0};
-    int rc = otr_model_open(&t->m, o->model, &(struct otr_model_opts){o->n_threads, level, o->no_repack}, err);
+    int rc = otr_model_open(&t->m, o->model,
+                            &(struct otr_model_opts){o->n_threads, level, o->no_repack, cli_plan_dir()}, err);
     if (rc == OTR_OK)
         rc = otr_engine_create(&t->e, t->m, &eo, err);
     if (rc == OTR_OK)

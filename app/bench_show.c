@@ -75,6 +75,63 @@ static void show_small(size_t bytes, size_t l3_bytes)
     if (bench_is_small(bytes, l3_bytes))
         printf("  %zu MB are not well above the L3 of %zu MB: part of them may stay in it between passes\n",
                bytes >> 20, l3_bytes >> 20);
+    else if (bytes < 10 * l3_bytes)
+        printf("  %zu MB are %.1f times the L3, not 10 times: --mb\n", bytes >> 20, (double)bytes / (double)l3_bytes);
+}
+
+/* The tile table of one type. */
+static void show_plan(const struct tile_plan *plan)
+{
+    static const char *const tokens[PLAN_N_CLASS] = {"1-2", "3-4", "5-6", "7-8", "9-16"};
+    if (plan->most == 0)
+        return;
+    printf("  tiles (tokens: most x panels, KB ahead):");
+    for (int i = 0; i < PLAN_N_CLASS; i++)
+        printf("%s %s: %d x %d%s, %d", i > 0 ? ";" : "", tokens[i], plan[i].most, plan[i].r, plan[i].far ? " far" : "",
+               plan[i].reach);
+    printf("\n");
+}
+
+/* Share of the roof, in bytes of the GGUF tensor: what panels add to them is the kernels' own loss. */
+static double roof_share(const struct bench_kernel *r, const struct spread *roof, const struct spread *t)
+{
+    return ratio(roof->min, t->min) * ratio((double)r->tensor_bytes, (double)r->bytes);
+}
+
+void bench_show_targets(const struct bench_kernel *r, const struct bench_machine *m)
+{
+    struct target t[TARGET_N];
+    const char *type = ggml_type_name((uint32_t)r->type);
+    if (!bench_targets(t, r, m->level, m->n_threads)) {
+        printf("  targets: none for %s at level %s with %d threads\n", type, m->level, m->n_threads);
+        return;
+    }
+    printf("  targets, %s:", type);
+    for (int i = 0; i < TARGET_N; i++)
+        printf("%s %s %.*f %s %.*f %s", i > 0 ? ";" : "", target_name[i], t[i].want >= 50 ? 1 : 2, t[i].got,
+               t[i].at_least ? ">=" : "<=", t[i].want >= 50 ? 1 : 2, t[i].want, t[i].pass ? "pass" : "FAIL");
+    printf("\n");
+}
+
+void bench_show_ab(const struct bench_ab *r, const struct bench_side side[2], const struct bench_machine *m,
+                   const struct bench_kernel_opts *o)
+{
+    printf("\n%s  K %d, N %d, %zu MB twice, %d passes; A %s plan %d, B %s plan %d", ggml_type_name((uint32_t)r->type),
+           o->n_cols, o->n_rows, r->bytes >> 20, o->n_pass, side[0].k.level, side[0].plan_no, side[1].k.level,
+           side[1].plan_no);
+    show_pair(&r->pair, m);
+    printf("\n");
+    show_small(r->bytes, m->l3_bytes);
+    printf("   M   A GB/s  %%roof   B GB/s  %%roof    B/A: median, quartiles of all chunks' pairs\n");
+    printf("   0  %7.1f  100.0  %7.1f  100.0    %.3f  %.3f..%.3f\n", gb_s(r->bytes, r->roof[0].min),
+           gb_s(r->bytes, r->roof[1].min), r->roof_ratio.median, r->roof_ratio.q25, r->roof_ratio.q75);
+    for (int i = 0; i < BENCH_MAX_M; i++)
+        if (!r->same[i])
+            printf("  %2d  FAIL: the bits of A and B differ, or are not those of M = 1\n", i + 1);
+        else
+            printf("  %2d  %7.1f  %5.1f  %7.1f  %5.1f    %.3f  %.3f..%.3f\n", i + 1, gb_s(r->bytes, r->t[0][i].min),
+                   100 * ratio(r->roof[0].min, r->t[0][i].min), gb_s(r->bytes, r->t[1][i].min),
+                   100 * ratio(r->roof[1].min, r->t[1][i].min), r->ratio[i].median, r->ratio[i].q25, r->ratio[i].q75);
 }
 
 void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine *m, const struct bench_kernel_opts *o)
@@ -87,6 +144,7 @@ void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine 
     show_huge(r->huge_frac);
     printf("\n");
     show_small(r->bytes, m->l3_bytes);
+    show_plan(r->plan);
     printf("   M    GB/s  %%roof   GOP/s    %%P    T/T1  T/Troof  q25/min\n");
     printf("   0  %6.1f  100.0       -     -       -     1.00     %.2f%s\n", gb_s(r->bytes, roof.min),
            ratio(roof.q25, roof.min), is_noisy(&roof) ? "  noisy" : "");
@@ -97,8 +155,8 @@ void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine 
             printf("  %2d  FAIL: the bits are not those of M = 1\n", i + 1);
             continue;
         }
-        printf("  %2d  %6.1f  %5.1f  %6.1f  %4.0f  %6.2f  %7.2f     %.2f%s\n", i + 1, gb_s(r->bytes, t->min),
-               100 * ratio(roof.min, t->min), gops, 100 * ratio(gops, r->peak_gops), ratio(t->min, r->t[0].min),
+        printf("  %2d  %6.1f  %5.1f  %6.1f  %4.0f  %6.2f  %7.2f     %.2f%s\n", i + 1, gb_s(r->tensor_bytes, t->min),
+               100 * roof_share(r, &roof, t), gops, 100 * ratio(gops, r->peak_gops), ratio(t->min, r->t[0].min),
                ratio(t->min, roof.min), ratio(t->q25, t->min), is_noisy(t) ? "  noisy" : "");
     }
 }
@@ -301,13 +359,13 @@ json_t *bench_json_kernel(const struct bench_kernel *r, const struct bench_machi
     for (int i = 0; i < BENCH_MAX_M; i++) {
         const struct spread *t = &r->t[i];
         const double gops = ratio(1e3 * r->gop[i], t->min);
-        json_array_append_new(rows, r->same[i]
-                                        ? json_pack("{s:i, s:b, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "m", i + 1, "same",
-                                                    1, "time", json_spread(t), "gb_per_second", gb_s(r->bytes, t->min),
-                                                    "roof_fraction", ratio(roof.min, t->min), "gop_per_second", gops,
-                                                    "peak_fraction", ratio(gops, r->peak_gops), "t_over_t1",
-                                                    ratio(t->min, r->t[0].min), "t_over_roof", ratio(t->min, roof.min))
-                                        : json_pack("{s:i, s:b}", "m", i + 1, "same", 0));
+        json_array_append_new(
+            rows, r->same[i] ? json_pack("{s:i, s:b, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "m", i + 1, "same", 1, "time",
+                                         json_spread(t), "gb_per_second", gb_s(r->tensor_bytes, t->min),
+                                         "roof_fraction", roof_share(r, &roof, t), "gop_per_second", gops,
+                                         "peak_fraction", ratio(gops, r->peak_gops), "t_over_t1",
+                                         ratio(t->min, r->t[0].min), "t_over_roof", ratio(t->min, roof.min))
+                             : json_pack("{s:i, s:b}", "m", i + 1, "same", 0));
     }
     return json_pack("{s:s, s:I, s:I, s:b, s:f, s:f, s:f, s:o, s:o, s:o}", "type", ggml_type_name((uint32_t)r->type),
                      "bytes", (json_int_t)r->bytes, "tensor_bytes", (json_int_t)r->tensor_bytes, "well_above_l3",

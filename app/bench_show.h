@@ -9,6 +9,10 @@
 /* Tables for people, on stdout. */
 void bench_show_machine(const struct bench_machine *m);
 void bench_show_kernel(const struct bench_kernel *r, const struct bench_machine *m, const struct bench_kernel_opts *o);
+/* Each figure beside its target, pass or fail; a line that there is none. */
+void bench_show_targets(const struct bench_kernel *r, const struct bench_machine *m);
+void bench_show_ab(const struct bench_ab *r, const struct bench_side side[2], const struct bench_machine *m,
+                   const struct bench_kernel_opts *o);
 void bench_show_forward(const struct bench_forward *r, const struct bench_machine *m);
 /* T/T(1) of r[n_levels][n_ctx] side by side. */
 void bench_show_levels(const struct bench_forward *r, int n_ctx, const struct bench_machine *m, int n_levels);

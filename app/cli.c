@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -26,6 +28,31 @@ int cli_usage(const struct otr_err *err)
 {
     cli_fail(err);
     return CLI_USAGE;
+}
+
+const char *cli_cache_dir(void)
+{
+    static char dir[PATH_MAX];
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    struct stat st;
+    int n = -1;
+    if (xdg && *xdg == '/') /* the specification: a relative one is to be ignored */
+        n = snprintf(dir, sizeof dir, "%s/outrider", xdg);
+    else if (home && *home == '/')
+        n = snprintf(dir, sizeof dir, "%s/.cache/outrider", home);
+    if (n < 0 || n >= (int)sizeof dir)
+        return NULL;
+    char *slash = strrchr(dir, '/');
+    *slash = 0;
+    mkdir(dir, 0700);
+    *slash = '/';
+    mkdir(dir, 0700);
+    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) ? dir : NULL;
+}
+
+const char *cli_plan_dir(void)
+{
+    return cli_env.builtin_plan ? NULL : cli_cache_dir();
 }
 
 void cli_note_dropped(size_t n)

@@ -17,7 +17,7 @@
     X(perplexity, "how well a model predicts a text")                                                                  \
     X(inspect, "what a model file holds, what it needs, why it is refused")                                            \
     X(quantize, "a model in another type")                                                                             \
-    X(datastore, "a corpus for --spec rest")                                                                          \
+    X(datastore, "a corpus for --spec rest")                                                                           \
     X(bench, "how fast products and passes are here, beside the memory")
 
 #define X(name, about) int cmd_##name(int argc, char **argv);
@@ -30,6 +30,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 }
 struct cli_env {
     const char *program; /* argv[0], for the examples in help texts */
     const char *kern;    /* OUTRIDER_KERN, or NULL: kernel level for otr_model_opts */
+    bool builtin_plan;   /* OUTRIDER_PLAN=builtin: tile plans are neither timed nor read */
 };
 extern struct cli_env cli_env;
 
@@ -40,6 +41,11 @@ int cli_usage(const struct otr_err *err);
 /* Says once that a text lost n bytes in the tokenizer; nothing for 0. */
 void cli_note_dropped(size_t n);
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "outrider: note: ..." on stderr */
+
+/* ${XDG_CACHE_HOME:-~/.cache}/outrider, made if need be; NULL where that is not possible: nothing is kept then. */
+const char *cli_cache_dir(void);
+/* That folder, or NULL if plans are builtin: for otr_model_opts. */
+const char *cli_plan_dir(void);
 
 /* Parses a command line. Returns true when the command should run; otherwise *status is what to exit with (help was
  * printed, or the error was). */

@@ -58,8 +58,21 @@ static bool claim_standard_files(void)
     return open_out;
 }
 
+/* OUTRIDER_PLAN: unset or "timed", or "builtin". */
+static int read_plan(bool *builtin, struct otr_err *err)
+{
+    char q[40];
+    const char *plan = getenv("OUTRIDER_PLAN");
+    *builtin = plan && strcmp(plan, "builtin") == 0;
+    if (!plan || !*plan || *builtin || strcmp(plan, "timed") == 0)
+        return OTR_OK;
+    return OTR_FAIL(err, ARG, "bad value (OUTRIDER_PLAN): '%s' is neither timed nor builtin",
+                    err_quote(q, sizeof q, plan, strlen(plan)));
+}
+
 int main(int argc, char **argv)
 {
+    struct otr_err err;
     if (!claim_standard_files()) {
         fputs("outrider: error: cannot write (stdout): it is closed\n", stderr);
         return CLI_FAIL;
@@ -70,6 +83,8 @@ int main(int argc, char **argv)
         setlocale(LC_CTYPE, "C.UTF-8"); /* bare machines name no locale, but their terminals speak UTF-8 */
     const char *kern = getenv("OUTRIDER_KERN");
     cli_env = (struct cli_env){.program = argc > 0 ? argv[0] : "outrider", .kern = kern && *kern ? kern : NULL};
+    if (read_plan(&cli_env.builtin_plan, &err) < 0)
+        return cli_usage(&err);
     if (argc < 2)
         return help(stderr);
     if (strcmp(argv[1], "--version") == 0) {

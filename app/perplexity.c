@@ -100,8 +100,9 @@ static int perplexity(const struct opts *o)
                                        .n_seq = 1,
                                        .n_batch = o->engine.n_batch,
                                        .kv_type = o->engine.kv_type};
-    int rc = otr_model_open(&m, o->engine.model,
-                            &(struct otr_model_opts){o->engine.n_threads, cli_env.kern, o->engine.no_repack}, &err);
+    int rc = otr_model_open(
+        &m, o->engine.model,
+        &(struct otr_model_opts){o->engine.n_threads, cli_env.kern, o->engine.no_repack, cli_plan_dir()}, &err);
     if (rc == OTR_OK)
         rc = read_ids(o, m, &ids, &err);
     n = rc == OTR_OK ? ids.n - 1 : 0;

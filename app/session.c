@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,41 +25,19 @@ static void progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
-/* ${XDG_CACHE_HOME:-~/.cache}/outrider, made if need be; NULL where that is not possible: nothing is kept then. */
-static char *cache_dir(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *dir = NULL;
-    if (xdg && *xdg == '/' ? asprintf(&dir, "%s/outrider", xdg) < 0
-                           : !home || *home != '/' || asprintf(&dir, "%s/.cache/outrider", home) < 0)
-        return NULL;
-    char *slash = strrchr(dir, '/');
-    *slash = 0;
-    mkdir(dir, 0700);
-    *slash = '/';
-    mkdir(dir, 0700);
-    struct stat st;
-    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-        return dir;
-    free(dir);
-    return NULL;
-}
-
 /* The engine's speculation, and the predicted text as ids. */
 static int speculate(struct session *s, struct otr_err *err)
 {
     const struct spec_opts *o = &s->o->spec;
-    char *dir = cache_dir();
     const struct otr_spec sp = {.methods = (const char *const *)o->words,
                                 .n_methods = o->n_words,
                                 .verify = o->verify,
                                 .draft_max = o->draft_max,
                                 .draft_min = o->draft_min,
-                                .dir = dir,
+                                .dir = cli_cache_dir(),
                                 .seed = s->o->sampling.seed};
     struct text t = {0};
     int rc = otr_engine_speculate(s->engine, &sp, err);
-    free(dir);
     if (rc < 0 || !o->prediction || (rc = cli_read_file(&t, o->prediction, err)) < 0)
         return rc;
     s->predicted.n = t.n; /* a token is at least a byte */
@@ -77,8 +54,8 @@ int session_open(struct session *s, const struct run_opts *o, struct otr_err *er
     const struct engine_opts *e = &o->engine;
     *s = (struct session){.o = o};
     progress("loading", 0, 0);
-    int rc =
-        otr_model_open(&s->model, e->model, &(struct otr_model_opts){e->n_threads, cli_env.kern, e->no_repack}, err);
+    int rc = otr_model_open(&s->model, e->model,
+                            &(struct otr_model_opts){e->n_threads, cli_env.kern, e->no_repack, cli_plan_dir()}, err);
     progress_end();
     if (rc < 0)
         return rc;

@@ -67,6 +67,9 @@ struct otr_model_opts {
     int n_threads;    /* threads that repack the weights; 0: one per physical core we may use */
     const char *kern; /* kernel level: NULL = best of this CPU, or "c", "avx2" */
     bool no_repack;   /* the weights stay in the file, no second copy in memory: the same output, slower */
+    /* Folder for what start-up timing found of this machine: which of the equally exact ways to multiply is fast. Made
+     * where it is missing. NULL: nothing is timed, read or written. */
+    const char *plan_dir;
 };
 
 struct otr_model_info {

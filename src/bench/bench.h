@@ -45,6 +45,9 @@ static inline bool bench_is_small(size_t bytes, size_t l3_bytes)
 
 /* ---- products ---- */
 
+/* Megabytes of weights to measure with: 10 x the last cache, at least 600, at most 1200 (a pass takes seconds). */
+int bench_default_mb(size_t l3_bytes);
+
 struct bench_kernel_opts {
     int n_rows, n_cols; /* n_rows: a multiple of KERN_ROW_UNIT */
     int mb;             /* of weights at least; never less than one matrix */
@@ -62,6 +65,7 @@ struct bench_kernel {
     double gop[BENCH_MAX_M];      /* 1e9 operations of that; 1 multiply-add = 2 */
     double peak_gops, peak1_gops; /* from a cached matrix: all threads; one alone */
     struct pair_count pair;
+    struct tile_plan plan[PLAN_N_CLASS]; /* what was followed; most 0: the level has no plans */
 };
 /* OTR_E_ARG: n_cols does not fit the type. */
 int bench_kernel(struct bench_kernel *out, struct team *t, enum ggml_type type, const struct bench_kernel_opts *o,
@@ -84,6 +88,41 @@ int bench_reads_open(struct bench_reads *r, const struct otr_engine *e, int mb, 
 void bench_reads_close(struct bench_reads *r);
 /* One pass with each number of streams into column `pass` of ms[ROOF_N][n_pass]. */
 void bench_read(struct team *t, const void *p, size_t bytes, double *ms, int pass, int n_pass);
+
+/* Two ways to multiply, A and B: levels, or plans of one. */
+struct bench_side {
+    struct kernels k;
+    int plan_no; /* in the level's menu; where it offers less, its own */
+    bool has_plan;
+    struct plan_set plans;
+};
+/* "avx2", "1", "avx2:1"; n bytes of text. level: of a plan alone; NULL: the best. */
+int bench_side_parse(struct bench_side *out, const char *text, size_t n, const char *level, struct otr_err *err);
+struct ab_ratio {
+    double q25, median, q75; /* of B's time / A's, chunk by chunk and pass by pass */
+};
+struct bench_ab {
+    enum ggml_type type;
+    size_t bytes;                                   /* of A, and of B again */
+    struct ab_ratio ratio[BENCH_MAX_M], roof_ratio; /* roof: of reading with 2 streams; 1 but for where the bytes lie */
+    struct spread roof[2], t[2][BENCH_MAX_M];
+    bool same[BENCH_MAX_M]; /* bits of A and B equal, and to those of m = 1 */
+    struct pair_count pair;
+};
+int bench_ab(struct bench_ab *out, struct team *t, enum ggml_type type, const struct bench_side side[2],
+             const struct bench_kernel_opts *o, struct otr_err *err);
+
+/* ---- targets (kernels.md D: avx2, D.2: avx512vnni) ---- */
+
+enum { TARGET_T1, TARGET_T2, TARGET_T4, TARGET_T8, TARGET_T16, TARGET_KNEE, TARGET_REST, TARGET_P, TARGET_N };
+extern const char *const target_name[TARGET_N];
+struct target {
+    double got, want;
+    bool at_least; /* else at most */
+    bool pass;
+};
+/* false: there are none for this level or number of threads. */
+bool bench_targets(struct target out[TARGET_N], const struct bench_kernel *r, const char *level, int n_threads);
 
 /* ---- forward passes ---- */
 

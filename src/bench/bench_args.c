@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache_file.h"
 #include "load/gguf.h"
 
 const enum ggml_type bench_types[BENCH_N_TYPE] = {GGML_Q4_0, GGML_Q4_1, GGML_Q5_0, GGML_Q5_1, GGML_Q8_0, GGML_Q4_K,
@@ -45,12 +46,19 @@ int bench_parse_type(const char *text, enum ggml_type *out, struct otr_err *err)
                     err_quote(q, sizeof q, text, strlen(text)));
 }
 
+int bench_default_mb(size_t l3_bytes)
+{
+    enum { LEAST = 600, MOST = 1200 };
+    const size_t mb = 10 * (l3_bytes >> 20);
+    return mb < LEAST ? LEAST : mb > MOST ? MOST : (int)mb;
+}
+
 struct bench_machine bench_machine(struct team *t)
 {
     enum { POLL_MS = 1000 };
     return (struct bench_machine){.level = t->k->level,
                                   .n_threads = pool_n_threads(t->pool),
-                                  .l3_bytes = machine_l3_bytes(),
+                                  .l3_bytes = cache_bytes(3),
                                   .lost_frac = team_lost_frac(t, POLL_MS),
                                   .barrier_ns = team_barrier_ns(t)};
 }

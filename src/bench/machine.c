@@ -1,22 +1,9 @@
-/* Owns what the system says of the machine: cache size, huge pages. See team.h. */
+/* Owns what the system says of memory: huge pages. See team.h. */
 #include "bench/team.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
-
-size_t machine_l3_bytes(void)
-{
-    size_t n = 0;
-    char unit = 0;
-    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
-    if (!f)
-        return 0;
-    if (fscanf(f, "%zu%c", &n, &unit) < 1)
-        n = 0;
-    fclose(f);
-    return unit == 'K' ? n << 10 : unit == 'M' ? n << 20 : n;
-}
 
 double machine_huge_frac(const void *p, size_t bytes)
 {

@@ -165,7 +165,7 @@ static void carve(struct team *t, struct arena *a, void **rows, float **x)
     const size_t packed = t->k->pack_bytes(GGML_Q8_0, PROBE_ROWS, PROBE_COLS);
     *rows = arena_take(a, PROBE_ROWS * mat_row_bytes(GGML_Q8_0, PROBE_COLS));
     void *p = arena_take(a, packed);
-    t->w = (struct mat){GGML_Q8_0, PROBE_ROWS, PROBE_COLS, packed ? p : *rows};
+    t->w = (struct mat){.type = GGML_Q8_0, .n_rows = PROBE_ROWS, .n_cols = PROBE_COLS, .data = packed ? p : *rows};
     *x = arena_take(a, PROBE_TOK * PROBE_COLS * sizeof **x);
     t->act = arena_take(a, t->k->act_bytes(ACT_Q8, PROBE_COLS, PROBE_TOK));
     for (int i = 0; i < pool_n_threads(t->pool); i++)

@@ -75,7 +75,6 @@ double team_barrier_ns(struct team *t);           /* median of the pool's barrie
 double team_lost_frac(struct team *t, double ms); /* share of the time in which polling threads did not run */
 
 /* ---- the machine ---- */
-size_t machine_l3_bytes(void); /* 0: not known */
 /* Share of [p, p + bytes) that lies in huge pages; -1: not known. */
 double machine_huge_frac(const void *p, size_t bytes);
 

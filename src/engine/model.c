@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load/tune.h"
+
 static char *copy_key(const struct gguf *g, const char *key)
 {
     struct gguf_str s = {"", 0};
@@ -51,8 +53,8 @@ static int open_template(struct otr_model *m, struct otr_err *err)
     return OTR_OK;
 }
 
-static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool, bool no_repack,
-                      struct otr_err *err)
+static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool,
+                      const struct otr_model_opts *o, struct otr_err *err)
 {
     struct hparams hp;
     int rc;
@@ -69,9 +71,10 @@ static int open_parts(struct otr_model *m, const char *path, const struct kernel
                         "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
                         tokenizer_n_vocab(m->tok), hp.n_vocab);
     /* WHY twice: a file cut short while it is mapped must not be read, nor weights of it be used */
-    if ((rc = gguf_check_size(m->g, err)) < 0 || (rc = weights_open(&m->w, m->g, &hp, k, pool, no_repack, err)) < 0 ||
-        (rc = gguf_check_size(m->g, err)) < 0)
+    if ((rc = gguf_check_size(m->g, err)) < 0 ||
+        (rc = weights_open(&m->w, m->g, &hp, k, pool, o->no_repack, err)) < 0 || (rc = gguf_check_size(m->g, err)) < 0)
         return rc;
+    weights_tune(m->w, pool, o->plan_dir);
     fill_info(m);
     return OTR_OK;
 }
@@ -89,7 +92,7 @@ int otr_model_open(struct otr_model **out, const char *path, const struct otr_mo
         return OTR_FAIL(err, NOMEM, "no memory for the model handle");
     int rc = pool_create(&pool, o->n_threads, err);
     if (rc == OTR_OK)
-        rc = open_parts(m, path, &k, pool, o->no_repack, err);
+        rc = open_parts(m, path, &k, pool, o, err);
     pool_destroy(pool);
     if (rc < 0) {
         otr_model_close(m);

@@ -4,6 +4,7 @@
 #include "kern/kern.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kern/blocks.h"
@@ -39,7 +40,28 @@ static unsigned cpu_detect(void)
         found |= CPU_AVX512_VNNI;
     return found;
 }
+
+const char *kern_cpu_name(char *buf, size_t cap)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0, sig = 0;
+    char vendor[13] = "";
+    if (__get_cpuid(0, &a, &b, &c, &d)) {
+        memcpy(vendor, &b, 4);
+        memcpy(vendor + 4, &d, 4);
+        memcpy(vendor + 8, &c, 4);
+    }
+    __get_cpuid(1, &sig, &b, &c, &d);
+    const unsigned family = (sig >> 8 & 15) + (sig >> 20 & 255), model = (sig >> 4 & 15) + (sig >> 12 & 0xf0);
+    snprintf(buf, cap, "%s %u/%u/%u", vendor, family, model, sig & 15);
+    return buf;
+}
 #else
+const char *kern_cpu_name(char *buf, size_t cap)
+{
+    snprintf(buf, cap, "unknown CPU");
+    return buf;
+}
+
 static unsigned cpu_detect(void)
 {
     return 0;
@@ -139,7 +161,7 @@ void matmul_rows(const struct kernels *k, float *out, size_t ld_out, const struc
     const size_t row_bytes = mat_row_bytes(w->type, w->n_cols);
     for (int r = row_lo; r < row_hi; r += KERN_ROW_UNIT) {
         const int n = row_hi - r < KERN_ROW_UNIT ? row_hi - r : KERN_ROW_UNIT;
-        const struct mat part = {w->type, n, w->n_cols, unit};
+        const struct mat part = {.type = w->type, .n_rows = n, .n_cols = w->n_cols, .data = unit, .plan = w->plan};
         k->pack(unit, (const char *)w->data + row_bytes * (size_t)r, w->type, n, w->n_cols, 0, n);
         k->matmul(out + r, ld_out, &part, 0, n, act, n_tok);
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kern/plan.h"
 #include "kern/types.h"
 
 /* A weight matrix [n_rows, n_cols] in the layout of one level: out[t, r] = sum over c of x[t, c] * w[r, c]. */
@@ -18,6 +19,8 @@ struct mat {
     enum ggml_type type;
     int n_rows, n_cols;
     const void *data; /* 64-byte aligned where pack made it; GGUF rows where pack_bytes is 0 */
+    const struct tile_plan
+        *plan; /* [PLAN_N_CLASS] how to multiply it, from the level's menu; NULL: the level's own choice */
 };
 
 /* How the activations of a product are held; it follows from the weights' type. */
@@ -82,8 +85,9 @@ struct noise_scan {
 };
 
 struct kernels {
-    const char *level; /* "c", "avx2", ... */
-    int panel_rows;    /* rows of one panel; 1: GGUF rows as they lie */
+    const char *level;            /* "c", "avx2", ... */
+    int panel_rows;               /* rows of one panel; 1: GGUF rows as they lie */
+    const struct plan_menu *menu; /* how products may be cut on this CPU; NULL: nothing to choose */
 
     /* -- weights: bytes of the packed matrix; 0: used where it lies in the file. n_cols is a multiple of the block. */
     size_t (*pack_bytes)(enum ggml_type type, int n_rows, int n_cols);
@@ -140,6 +144,8 @@ struct kernels {
 /* CPU features, detected once. */
 enum { CPU_AVX2 = 1, CPU_AVX512_VNNI = 2, CPU_AMD = 4 }; /* AVX2 means AVX2 + FMA + F16C with OS support */
 unsigned kern_cpu(void);
+/* Vendor and family/model/stepping, as the CPU says them; buf. */
+const char *kern_cpu_name(char *buf, size_t cap);
 
 /* Fills the table with level `name` ("c", "avx2", ...), or the best one for NULL. OTR_KERN names that this CPU or this
  * build lacks give -1 (and the table is untouched). */

@@ -96,7 +96,7 @@ static int take_matrix(struct walk *k, const char *name, int n_out, int n_in, in
         k->w->tensor_bytes += t->bytes;
         return OTR_OK;
     }
-    *out = (struct mat){t->type, n_out, n_in, dst && bytes ? dst : t->data};
+    *out = (struct mat){.type = t->type, .n_rows = n_out, .n_cols = n_in, .data = dst && bytes ? dst : t->data};
     if (out->data == dst)
         k->items[k->n_items++] = (struct repack_item){t, dst, first_unit, n_unit};
     else

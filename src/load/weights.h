@@ -34,6 +34,7 @@ struct weights {
     size_t unit_bytes; /* > 0: not packed; a product packs KERN_ROW_UNIT rows at a time into so much room */
     float *vectors;    /* one block for all norms and biases */
     uint64_t n_params, tensor_bytes;
+    struct plan_set plans; /* what the matrices' plans point into, once they were timed (tune.h) */
 };
 
 /* Finds, checks and packs everything; `pool` shares the packing. OTR_E_MISSING, OTR_E_FORMAT name the tensor.

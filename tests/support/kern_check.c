@@ -141,7 +141,7 @@ long check_unpacked(const struct kernels *k, const struct product *p, struct tes
 {
     const size_t ld = (size_t)p->n_rows + 3, bytes = ld * (size_t)p->n_tok * sizeof(float);
     const size_t unit_bytes = k->pack_bytes(p->type, KERN_ROW_UNIT, p->n_cols);
-    const struct mat rows = {p->type, p->n_rows, p->n_cols, p->src.p};
+    const struct mat rows = {.type = p->type, .n_rows = p->n_rows, .n_cols = p->n_cols, .data = p->src.p};
     if (!unit_bytes)
         return 0;
     struct held h = held_make(k, p);

@@ -4,57 +4,78 @@
 #include "kern/levels.h"
 #include "kern/x86/panels.h"
 
-/* By machine. [plan kind][tokens - 1]
- *   Intel, measured on Sapphire Rapids (1 thread, busy host), and CPUs we have not met: four far streams at 1 and 2
- *     tokens (+20..25 % over one, from DRAM); from 5 on one pass of one panel (at 5, from cache, +3..20 % over two
- *     passes of two); floats want 12 chains (+32..47 % over one panel at 5 and 6)
+/* {most tokens, panels, far, reach}, by machine. [choice][kind][class]; the first choice:
+ *   Intel, measured on Sapphire Rapids, and CPUs we have not met: four far streams at 1 and 2 tokens (+20..25 % over
+ * one, from DRAM); from 5 on one pass of one panel (at 5, from cache, +3..20 % over two passes of two); floats want 12
+ *     chains (+32..47 % over one panel at 5 and 6)
  *   Zen 3: kernels.md B.2, measured with a prototype there
  *   Zen 4 and later AMD: one stream, as kernels.md A.3 found with another kernel; not measured with this one */
-static const plan_table plan_intel = {
-    [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_K] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1},
-                [2 ... 5] = {1, 2, 1},
-                [6 ... 7] = {1, 1, 0},
-                [8 ... 11] = {2, 2, 1},
-                [12 ... 15] = {3, 2, 1}},
-};
-static const plan_table plan_zen3 = {
-    [PLAN_Q4] = {[0 ... 1] = {1, 4, 1}, [2 ... 3] = {1, 2, 1}, [4 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_Q8] = {[0 ... 1] = {1, 4, 1},
-                 [2 ... 3] = {1, 2, 1},
-                 [4 ... 7] = {2, 2, 1},
-                 [8 ... 11] = {3, 2, 1},
-                 [12 ... 15] = {4, 2, 1}},
-    [PLAN_K] = {[0 ... 1] = {1, 4, 1},
-                [2 ... 3] = {1, 2, 1},
-                [4 ... 7] = {2, 2, 1},
-                [8 ... 11] = {3, 2, 1},
-                [12 ... 15] = {4, 2, 1}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1},
-                [2 ... 5] = {1, 2, 1},
-                [6 ... 7] = {1, 1, 0},
-                [8 ... 11] = {2, 2, 1},
-                [12 ... 15] = {3, 2, 1}},
-};
-static const plan_table plan_zen4 = {
-    [PLAN_Q4] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_Q8] = {[0 ... 7] = {1, 1, 0}, [8 ... 15] = {2, 1, 0}},
-    [PLAN_K] = {[0 ... 3] = {1, 1, 0}, [4 ... 7] = {2, 1, 0}, [8 ... 11] = {3, 1, 0}, [12 ... 15] = {4, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 0},
-                [2 ... 5] = {1, 2, 0},
-                [6 ... 7] = {1, 1, 0},
-                [8 ... 11] = {2, 2, 0},
-                [12 ... 15] = {3, 2, 0}},
-};
+static const struct plan_menu menu_intel = {{
+    {{
+        [PLAN_Q4] = {{2, 4, 1, 8}, {4, 2, 1, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}},
+        [PLAN_Q8] = {{2, 4, 1, 8}, {4, 2, 1, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}},
+        [PLAN_K] = {{2, 4, 1, 8}, {4, 2, 1, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}},
+        [PLAN_F] = {{2, 4, 1, 8}, {4, 2, 1, 8}, {6, 2, 1, 8}, {8, 1, 0, 8}, {6, 2, 1, 8}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 2, 1, 8}, {4, 1, 0, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}},
+        [PLAN_Q8] = {{2, 2, 1, 8}, {4, 1, 0, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}},
+        [PLAN_K] = {{2, 2, 1, 8}, {4, 1, 0, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}, {4, 2, 1, 8}},
+        [PLAN_F] = {{2, 2, 1, 8}, {4, 2, 0, 8}, {6, 2, 0, 8}, {4, 2, 1, 8}, {6, 2, 0, 8}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 2}},
+        [PLAN_Q8] = {{2, 1, 0, 2}},
+        [PLAN_K] = {{2, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 0, 2}},
+    }},
+}};
+static const struct plan_menu menu_zen3 = {{
+    {{
+        [PLAN_Q4] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_Q8] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}},
+        [PLAN_K] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}},
+        [PLAN_F] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {6, 2, 1, 2}, {8, 1, 0, 2}, {6, 2, 1, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 4, 1, 8}, {4, 1, 0, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}},
+        [PLAN_Q8] = {{2, 4, 1, 8}, {4, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_K] = {{2, 4, 1, 8}, {4, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 1, 8}, {4, 2, 0, 2}, {6, 2, 0, 2}, {4, 2, 1, 2}, {6, 2, 0, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 2, 1, 2}},
+        [PLAN_Q8] = {{2, 2, 1, 2}},
+        [PLAN_K] = {{2, 2, 1, 2}},
+        [PLAN_F] = {{2, 2, 1, 2}},
+    }},
+}};
+static const struct plan_menu menu_zen4 = {{
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 2}, {4, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_Q8] = {{2, 1, 0, 2}, {4, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_K] = {{2, 1, 0, 2}, {4, 1, 0, 2}, {4, 1, 0, 2}, {4, 1, 0, 2}, {4, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 0, 2}, {4, 2, 0, 2}, {6, 2, 0, 2}, {8, 1, 0, 2}, {6, 2, 0, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}},
+        [PLAN_Q8] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}, {4, 2, 1, 2}},
+        [PLAN_K] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 1, 2}, {4, 2, 1, 2}, {6, 2, 1, 2}, {4, 2, 1, 2}, {6, 2, 1, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 8}},
+        [PLAN_Q8] = {{2, 1, 0, 8}},
+        [PLAN_K] = {{2, 1, 0, 8}},
+        [PLAN_F] = {{2, 1, 0, 2}},
+    }},
+}};
 
-static const plan_table *plans_of_cpu(void)
+const struct plan_menu *plan_menu_avx2(unsigned cpu)
 {
-    const unsigned cpu = kern_cpu();
     if (!(cpu & CPU_AMD))
-        return &plan_intel;
-    return cpu & CPU_AVX512_VNNI ? &plan_zen4 : &plan_zen3;
+        return &menu_intel;
+    return cpu & CPU_AVX512_VNNI ? &menu_zen4 : &menu_zen3;
 }
 
 static const tile_table *tiles_of(enum ggml_type type)
@@ -92,7 +113,7 @@ static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_
     const struct panels_job j = {
         .w = w,
         .tiles = *tiles_of(w->type),
-        .plan = (*plans_of_cpu())[plan_kind(w->type)],
+        .plan = w->plan ? w->plan : plan_menu_avx2(kern_cpu())->set[0].plan[plan_kind_of(w->type)],
         .panel_rows = PANEL_ROWS,
         .panel = panel_bytes(w->type, w->n_cols, PANEL_ROWS),
         .out = out,
@@ -111,4 +132,5 @@ void matmul_init_avx2(struct kernels *k)
     k->pack = pack_avx2;
     k->act_pack = act_pack_avx2;
     k->matmul = matmul_avx2;
+    k->menu = plan_menu_avx2(kern_cpu());
 }

@@ -4,22 +4,55 @@
 #include "kern/levels.h"
 #include "kern/x86/panels.h"
 
-/* Intel, and CPUs we have not met; measured on Sapphire Rapids, 1 thread: with up to 8 tokens two far streams read 5 to
- * 13 % faster from DRAM than one (four read like two), and cost 0 to 20 % from cache. Floats want 8 chains: +10..40 %
- * over one panel at 1 to 5 tokens, from cache. */
-static const plan_table plan_intel = {
-    [PLAN_Q4] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
-    [PLAN_Q8] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
-    [PLAN_K] = {[0 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
-    [PLAN_F] = {[0 ... 1] = {1, 4, 1}, [2 ... 7] = {1, 2, 1}, [8 ... 15] = {1, 1, 0}},
-};
-/* Zen 4 and later: one stream, as kernels.md A.3 found with another kernel; not measured with this one. */
-static const plan_table plan_amd = {
-    [PLAN_Q4] = {[0 ... 15] = {1, 1, 0}},
-    [PLAN_Q8] = {[0 ... 15] = {1, 1, 0}},
-    [PLAN_K] = {[0 ... 15] = {1, 1, 0}},
-    [PLAN_F] = {[0] = {1, 4, 0}, [1 ... 2] = {1, 2, 0}, [3 ... 15] = {1, 1, 0}},
-};
+/* {most tokens, panels, far, reach}, by machine. [choice][kind][class]; the first choice:
+ *   Intel, measured on Sapphire Rapids, and CPUs we have not met: two far streams up to 8 tokens, and
+ *     weights asked for 8 KB ahead; floats want 8 chains (+10..40 % over one panel at 1 to 5 tokens, from cache)
+ *   Zen 4 and later AMD: one stream, as kernels.md A.3 found with another kernel; not measured with this one */
+static const struct plan_menu menu_intel = {{
+    {{
+        [PLAN_Q4] = {{2, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {16, 1, 0, 8}},
+        [PLAN_Q8] = {{2, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {16, 1, 0, 8}},
+        [PLAN_K] = {{2, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {16, 1, 0, 8}},
+        [PLAN_F] = {{2, 4, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {8, 2, 1, 8}, {16, 1, 0, 8}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 2, 1, 8}},
+        [PLAN_Q8] = {{2, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 2, 1, 8}},
+        [PLAN_K] = {{2, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 2, 1, 8}},
+        [PLAN_F] = {{2, 2, 1, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 1, 0, 8}, {8, 2, 1, 8}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 2}},
+        [PLAN_Q8] = {{2, 1, 0, 2}},
+        [PLAN_K] = {{2, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 0, 2}},
+    }},
+}};
+static const struct plan_menu menu_amd = {{
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {16, 1, 0, 2}},
+        [PLAN_Q8] = {{2, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {16, 1, 0, 2}},
+        [PLAN_K] = {{2, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {16, 1, 0, 2}},
+        [PLAN_F] = {{2, 4, 0, 2}, {8, 2, 0, 2}, {8, 1, 0, 2}, {8, 1, 0, 2}, {16, 1, 0, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 1, 0, 8}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}},
+        [PLAN_Q8] = {{2, 1, 0, 8}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}},
+        [PLAN_K] = {{2, 1, 0, 8}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}},
+        [PLAN_F] = {{2, 4, 0, 8}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}, {8, 2, 1, 2}},
+    }},
+    {{
+        [PLAN_Q4] = {{2, 2, 1, 8}},
+        [PLAN_Q8] = {{2, 2, 1, 8}},
+        [PLAN_K] = {{2, 2, 1, 8}},
+        [PLAN_F] = {{2, 4, 1, 8}},
+    }},
+}};
+
+const struct plan_menu *plan_menu_avx512(unsigned cpu)
+{
+    return cpu & CPU_AMD ? &menu_amd : &menu_intel;
+}
 
 static const ztile_table *ztiles_of(enum ggml_type type)
 {
@@ -53,10 +86,10 @@ static const ztile_table *ztiles_of(enum ggml_type type)
 static void matmul_avx512(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
                           int n_tok)
 {
-    const plan_table *plans = kern_cpu() & CPU_AMD ? &plan_amd : &plan_intel;
     const struct panels_job j = {.w = w,
                                  .tiles = *ztiles_of(w->type),
-                                 .plan = (*plans)[plan_kind(w->type)],
+                                 .plan = w->plan ? w->plan
+                                                 : plan_menu_avx512(kern_cpu())->set[0].plan[plan_kind_of(w->type)],
                                  .panel_rows = ZPANEL_ROWS,
                                  .panel = panel_bytes(w->type, w->n_cols, ZPANEL_ROWS),
                                  .out = out,
@@ -75,4 +108,5 @@ void matmul_init_avx512(struct kernels *k)
     k->act_bytes = act_bytes_avx512;
     k->act_pack = act_pack_avx512;
     k->matmul = matmul_avx512;
+    k->menu = plan_menu_avx512(kern_cpu());
 }

@@ -50,7 +50,7 @@ TILE_INLINE void tile_f(const struct tile_args *t, const int MT, const int R, co
                 part[m][r] = _mm256_setzero_ps();
         for (int k = 0; k < n / STEP; k++, y += STEP) {
             EACH(r, R)
-                tile_prefetch(w[r], TILE_PREFETCH, STEP * bytes);
+                tile_prefetch(w[r], t->reach, STEP * bytes);
             EACH(j, STEP)
                 step_k(part, w, y + j, j * bytes, MT, R, type);
             EACH(r, R)

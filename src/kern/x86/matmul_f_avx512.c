@@ -51,7 +51,7 @@ TILE_INLINE void ztile_f(const struct tile_args *t, const int MT, const int R, c
                 part[r][m] = zero;
         for (int k = 0; k < n / STEP; k++, y += STEP) {
             EACH(r, R)
-                tile_prefetch(w[r], ZTILE_PREFETCH, STEP * bytes);
+                tile_prefetch(w[r], t->reach, STEP * bytes);
             EACH(j, STEP)
                 zstep_k(part, w, y + j, j * bytes, MT, R, type);
             EACH(r, R)

@@ -94,7 +94,7 @@ TILE_INLINE void tile_k(const struct tile_args *t, const int MT, const int R, co
                 isum[m][r] = _mm256_setzero_si256();
         for (int b = 0; b < 8; b++) {
             EACH(r, R)
-                tile_prefetch(w[r], TILE_PREFETCH, sub);
+                tile_prefetch(w[r], t->reach, sub);
             sub_block(isum, w, a, b, MT, R, type);
             EACH(r, R)
                 w[r] += sub;

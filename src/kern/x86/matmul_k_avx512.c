@@ -110,10 +110,10 @@ TILE_INLINE void ztile_k(const struct tile_args *t, const int MT, const int R, c
                 isum[m] = _mm512_setzero_si512();
             __asm__("" : "+m"(acc)); /* OPT: acc waits in memory, isum has the registers */
             for (int b = 0; b < 8; b++, w[r] += sub) {
-                tile_prefetch(w[r], ZTILE_PREFETCH, sub);
+                tile_prefetch(w[r], t->reach, sub);
                 sub_block_k(isum, w[r], a, b, MT, type);
             }
-            tile_prefetch(w[r], ZTILE_PREFETCH, has_min ? 192 : 32);
+            tile_prefetch(w[r], t->reach, has_min ? 192 : 32);
             block_end(acc[r], isum, w[r], a, MT, has_min);
             w[r] += has_min ? 192 : 32;
         }

@@ -27,7 +27,7 @@ TILE_INLINE void tile_q45(const struct tile_args *t, const int MT, const int R, 
     for (int b = 0; b < n_blk; b++, a += mt) {
         __m256i s[TILE_MAX_TOK][TILE_MAX_PANEL], isum[TILE_MAX_TOK][TILE_MAX_PANEL], h[TILE_MAX_PANEL];
         EACH(r, R)
-            tile_prefetch(w[r], TILE_PREFETCH, block);
+            tile_prefetch(w[r], t->reach, block);
         if (five)
             EACH(r, R)
                 h[r] = TILE_LOAD(w[r] + 128);

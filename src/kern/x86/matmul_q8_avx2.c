@@ -20,7 +20,7 @@ TILE_INLINE void tile_q8(const struct tile_args *t, const int MT, const int R)
     for (int b = 0; b < n_blk; b++, a += mt, x += mt) {
         __m256i s[TILE_MAX_TOK][TILE_MAX_PANEL];
         EACH(r, R)
-            tile_prefetch(w[r], TILE_PREFETCH, block);
+            tile_prefetch(w[r], t->reach, block);
         EACH(p, 16) {
             __m256i q[TILE_MAX_PANEL];
             EACH(r, R)

@@ -59,7 +59,7 @@ TILE_INLINE void ztile_q(const struct tile_args *t, const int MT, const int R, c
             const struct act_q8 *x = a;
             __m512i q[8];
             ZFORGET(x);
-            tile_prefetch(w[r], ZTILE_PREFETCH, block);
+            tile_prefetch(w[r], t->reach, block);
             EACH(g, 8) {
                 q[g] = type == GGML_Q8_0 ? ZLOAD(w[r] + 64 * g) : znibbles(w[r], g);
                 if (five)

@@ -59,6 +59,7 @@ struct tile_args {
     const void *wide; /* act_q8w, for Q8_0 at avx2 */
     int mt;           /* tokens of the packed tile: the stride from block to block */
     int n_cols;
+    int reach; /* bytes ahead in each panel that are fetched into L2 */
 };
 typedef void (*tile_fn)(const struct tile_args *t);
 
@@ -71,6 +72,10 @@ extern tile_table tiles_q4_0, tiles_q4_1, tiles_q5_0, tiles_q5_1, tiles_q8_0, ti
 typedef tile_fn const ztile_table[ZTILE_MAX_TOK][3];
 extern ztile_table ztiles_q4_0, ztiles_q4_1, ztiles_q5_0, ztiles_q5_1, ztiles_q8_0, ztiles_q4_k, ztiles_q5_k,
     ztiles_q6_k, ztiles_f32, ztiles_f16, ztiles_bf16;
+
+/* What a CPU of these features (kern.h) is offered; the matmuls take kern_cpu()'s. */
+const struct plan_menu *plan_menu_avx2(unsigned cpu);
+const struct plan_menu *plan_menu_avx512(unsigned cpu);
 
 size_t pack_bytes_avx2(enum ggml_type type, int n_rows, int n_cols);
 void pack_avx2(void *dst, const void *src, enum ggml_type type, int n_rows, int n_cols, int row_lo, int row_hi);

@@ -7,39 +7,11 @@
 
 #include "kern/x86/panel.h"
 
-/* How m tokens of a packed tile are done: passes of nearly equal size (5 = 3 + 2, never 4 + 1), R panels at once.
- * far: the R panels are far apart, so that each is a long stream of its own. */
-struct plan {
-    uint8_t n_pass, r, far;
-};
-
-enum { PLAN_Q4, PLAN_Q8, PLAN_K, PLAN_F, PLAN_N };
-
-static inline int plan_kind(enum ggml_type type)
-{
-    switch (type) {
-    case GGML_Q8_0:
-        return PLAN_Q8;
-    case GGML_Q4_K:
-    case GGML_Q5_K:
-    case GGML_Q6_K:
-        return PLAN_K;
-    case GGML_F32:
-    case GGML_F16:
-    case GGML_BF16:
-        return PLAN_F;
-    default:
-        return PLAN_Q4;
-    }
-}
-
-typedef struct plan plan_table[PLAN_N][ACT_TILE]; /* [plan kind][tokens - 1] */
-
 /* One product, as the helpers need it. */
 struct panels_job {
     const struct mat *w;
-    const tile_fn (*tiles)[3]; /* [tokens - 1][R / 2] */
-    const struct plan *plan;   /* [tokens - 1] */
+    const tile_fn (*tiles)[3];    /* [tokens - 1][R / 2] */
+    const struct tile_plan *plan; /* [PLAN_N_CLASS] */
     int panel_rows;
     size_t panel; /* bytes */
     float *out;
@@ -50,7 +22,7 @@ struct panels_job {
 };
 
 /* Panels p[0..R) x the tokens of the packed tile at t0, in passes. */
-static inline void panels_run(const struct panels_job *j, struct plan plan, const int *p, int R, int t0)
+static inline void panels_run(const struct panels_job *j, struct tile_plan plan, const int *p, int R, int t0)
 {
     const int mt = act_tile_tok(j->n_tok, t0), n_cols = j->w->n_cols;
     const enum act_kind kind = act_kind_of(j->w->type);
@@ -64,14 +36,15 @@ static inline void panels_run(const struct panels_job *j, struct plan plan, cons
     } else if (kind == ACT_Q8K) {
         tok_bytes = sizeof(struct act_q8k);
     }
-    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols};
+    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols, .reach = plan.reach << 10};
     for (int r = 0; r < R; r++) {
         const int left = j->row_hi - p[r] * j->panel_rows;
         t.w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
         t.n_row[r] = left < j->panel_rows ? left : j->panel_rows;
     }
-    for (int pass = 0, m0 = 0; pass < plan.n_pass; pass++) {
-        const int m = (mt - m0) / (plan.n_pass - pass);
+    const int n_pass = (mt + plan.most - 1) / plan.most;
+    for (int pass = 0, m0 = 0; pass < n_pass; pass++) {
+        const int m = (mt - m0) / (n_pass - pass);
         for (int r = 0; r < R; r++)
             t.out[r] = j->out + (size_t)(t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
         t.act = act + (size_t)m0 * tok_bytes;
@@ -84,7 +57,7 @@ static inline void panels_run(const struct panels_job *j, struct plan plan, cons
 /* Panels [lo, hi) x one packed tile. */
 static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t0)
 {
-    const struct plan plan = j->plan[act_tile_tok(j->n_tok, t0) - 1];
+    const struct tile_plan plan = j->plan[plan_class_of(act_tile_tok(j->n_tok, t0))];
     const int n = (hi - lo) / plan.r;
     for (int i = 0; i < n; i++) {
         int p[TILE_MAX_PANEL];

@@ -7,7 +7,9 @@
 
 #include "kern/x86/panel.h"
 
-enum { TILE_PREFETCH = 2048 }; /* bytes ahead in each panel; 512 to 4096 measured alike on Zen 3 and Zen 4 */
+/* Bytes ahead in each panel that are fetched into L1. WHY two distances: what L1 can wait for at once is not enough to
+ * hide the memory's latency; L2's queue, reached by the farther one (struct tile_plan), is (SPEED.md). */
+enum { TILE_NEAR = 3072 };
 
 #define TILE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
@@ -37,11 +39,13 @@ TILE_INLINE __m256i tile_bits(__m256i h, const int at, __m256i mask)
     return _mm256_and_si256(at < 4 ? _mm256_slli_epi16(h, 4 - at) : at == 4 ? h : _mm256_srli_epi16(h, at - 4), mask);
 }
 
-/* The `bytes` that are read `ahead` bytes from now. */
-TILE_INLINE void tile_prefetch(const uint8_t *w, const int ahead, int bytes)
+/* The `bytes` that are read TILE_NEAR bytes from now, and `reach` bytes from now. */
+TILE_INLINE void tile_prefetch(const uint8_t *w, const int reach, int bytes)
 {
-    for (int i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)w + ahead + i, _MM_HINT_T0);
+    for (int i = 0; i < bytes; i += 64) {
+        _mm_prefetch((const char *)w + reach + i, _MM_HINT_T1);
+        _mm_prefetch((const char *)w + TILE_NEAR + i, _MM_HINT_T0);
+    }
 }
 
 TILE_INLINE void tile_store(const struct tile_args *t, int m, int r, __m256 v)

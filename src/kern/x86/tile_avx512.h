@@ -10,8 +10,6 @@
 enum { ZGROUP_MAX = 4 };
 #define ZGROUP(MT, R) ((MT) > 12 || (R) > 1 ? 2 : ZGROUP_MAX) /* what the registers allow */
 
-enum { ZTILE_PREFETCH = 4096 }; /* bytes ahead in each panel: 2048 is 4 % slower with 5 to 8 tokens, 8192 alike */
-
 #define ZPIN(v) __asm__("" : "+v"(v)) /* PIN (tile.h), in any of the 32 registers */
 /* OPT: what is read through p is read anew; else what two panels share waits in registers, and others spill. */
 #define ZFORGET(p) __asm__ volatile("" : "+r"(p))

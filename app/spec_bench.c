@@ -334,7 +334,7 @@ static json_t *to_json(struct bench *b)
 static int measure(struct bench *b, struct otr_err *err)
 {
     const struct engine_opts *eo = &b->o->engine;
-    const struct otr_model_opts mo = {eo->n_threads, cli_env.kern, eo->no_repack};
+    const struct otr_model_opts mo = {eo->n_threads, cli_env.kern, eo->no_repack, cli_plan_dir()};
     const struct otr_engine_opts e = {.n_threads = eo->n_threads, .n_ctx = 2048, .n_seq = 2, .kv_type = eo->kv_type};
     int rc = otr_model_open(&b->m, eo->model, &mo, err);
     if (rc == OTR_OK)

@@ -93,7 +93,7 @@ struct fwd {
     int *logit_row;                        /* [n_batch] index into logits, or -1 */
     int *arg_part;                         /* [n_threads, FWD_MAX_LOGITS] */
     int arg[FWD_MAX_LOGITS];
-    int n_thr; /* of the last pass */
+    int n_thr;              /* of the last pass */
     struct fwd_thread *thr; /* [n_threads] */
 
     float *rope[2]; /* [n_ctx, n_rot] {cos, sin} pairs: by the base, by the local base; filled up to n_rope positions */

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { LINE = 64, AHEAD = 1024 };
+/* WHY two distances, to L1 and to L2: as x86/tile.h. With one (1 KB) products read 7 % faster than this "roof". */
+enum { LINE = 64, NEAR = 3072, REACH = 8192 };
 
 typedef uint64_t pair __attribute__((vector_size(16)));
 
@@ -15,7 +16,8 @@ static inline __attribute__((always_inline)) pair read_streams(const char *p, si
         for (size_t k = 0; k < n; k++) {
             const char *x = p + k * stream + i;
             pair v[LINE / sizeof(pair)];
-            __builtin_prefetch(x + AHEAD, 0, 3);
+            __builtin_prefetch(x + REACH, 0, 2);
+            __builtin_prefetch(x + NEAR, 0, 3);
             memcpy(v, x, sizeof v);
             s ^= (v[0] ^ v[1]) ^ (v[2] ^ v[3]);
         }

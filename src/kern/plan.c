@@ -78,10 +78,10 @@ int plan_read(struct plan_choice *out, const char *text, const char *machine, co
         if (!(p = after(after(p, kind_name[k]), " ")))
             return -1;
         for (int i = 0; i < PLAN_N_CLASS; i++, p++) {
-            const int at = *p == '-' ? -1 : *p - '0';
-            if (at < -1 || at >= plan_n_choice(m, k, i)) /* the text's end too */
+            const int at = *p - '0';
+            if (*p != '-' && (at < 0 || at >= plan_n_choice(m, k, i))) /* the text's end too */
                 return -1;
-            c.at[k][i] = (int8_t)at;
+            c.at[k][i] = (int8_t)(*p == '-' ? -1 : at);
         }
         if (!(p = after(p, "\n")))
             return -1;

@@ -12,7 +12,7 @@
 
 enum {
     MAX_TOK = 16,
-    PIECE_ROWS = 4096, /* a larger matrix is multiplied in pieces: outputs take little memory */
+    PIECE_ROWS = 4096, /* and no more than RUN_BYTES: a larger matrix is multiplied in pieces */
     RUN_BYTES = 4 << 20,
     MIN_ROUND = 3, /* fewer, and nothing is believed */
     MAX_ROUND = 15,
@@ -54,6 +54,13 @@ static struct mat *mat_at(struct weights *w, size_t i)
     return mats[i % PER_LAYER];
 }
 
+/* Rows of a piece: a run must be short, whatever the matrix. */
+static int piece_rows(const struct kernels *k, const struct mat *m)
+{
+    const size_t n = RUN_BYTES / k->pack_bytes(m->type, KERN_ROW_UNIT, m->n_cols) * KERN_ROW_UNIT;
+    return n < KERN_ROW_UNIT ? KERN_ROW_UNIT : n > PIECE_ROWS ? PIECE_ROWS : (int)n;
+}
+
 /* Pieces of all matrices of a kind; t->mats NULL: counts them. Returns the largest number of columns. */
 static int collect(struct trial *t, struct weights *w, int kind)
 {
@@ -64,8 +71,9 @@ static int collect(struct trial *t, struct weights *w, int kind)
         if (kind_of(m) != kind)
             continue;
         cols = m->n_cols > cols ? m->n_cols : cols;
-        for (int lo = 0; lo < m->n_rows; lo += PIECE_ROWS) {
-            const int n = m->n_rows - lo < PIECE_ROWS ? m->n_rows - lo : PIECE_ROWS;
+        const int step = piece_rows(t->k, m);
+        for (int lo = 0; lo < m->n_rows; lo += step) {
+            const int n = m->n_rows - lo < step ? m->n_rows - lo : step;
             const char *data = (const char *)m->data + t->k->pack_bytes(m->type, lo, m->n_cols);
             if (t->mats)
                 t->mats[t->n_mat] = (struct mat){.type = m->type, .n_rows = n, .n_cols = m->n_cols, .data = data};

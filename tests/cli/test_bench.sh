@@ -42,6 +42,17 @@ same "kernels: 17 rows in the table" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ ' 
 check "kernels: the record" grep -qE '^level [a-z0-9]+, [0-9]+ threads?, L3 .*, barrier [0-9]+ ns, lost time [0-9.]+ %$' "$tmp/table"
 check "kernels: the roof" grep -qE '^Q4_0  K 256, N 128, .*roof [0-9.]+ GB/s \([124] streams\), P [0-9]+ GOP/s .*huge pages' "$tmp/table"
 
+kernels --type Q4_0 --level avx2 --targets -t 1 > "$tmp/table" 2> "$tmp/err" || grep -q "no kernel level" "$tmp/err" || bad "targets"
+if [ -s "$tmp/table" ]; then
+    check "kernels: targets" grep -qE '^  targets, Q4_0: T\(1\) %roof [0-9.]+ >= 92.0 (pass|FAIL); T2 ' "$tmp/table"
+    check "kernels: the tile table" grep -qE '^  tiles .*: 1-2: [0-9] x [124]( far)?, [0-9]+; 3-4: ' "$tmp/table"
+fi
+kernels --type Q4_0 --ab c,c > "$tmp/table"
+same "kernels: 17 rows of a comparison" "$(grep -cE '^ +[0-9]+ +[0-9.]+ +[0-9.]+ .*\.\.' "$tmp/table")" 17
+refused "one side" 2 "\(--ab\): two sides" kernels --ab c
+refused "no such side" 2 "\(--ab\): 'x' is no LEVEL" kernels --ab c,x
+refused "a comparison as JSON" 2 "--ab, --json" kernels --ab c,c --json
+
 refused "nothing to measure" 2 "kernels, forward, speed or spec" "$program" bench
 refused "unknown measurement" 2 "kernels, forward, speed and spec" "$program" bench everything
 refused "unknown type" 2 "\(--type\): 'Q3_K' is none of" kernels --type Q3_K

@@ -268,6 +268,110 @@ static void test_columns_must_fit(void **state)
     rig_close(&r);
 }
 
+/* ---- two kernels in turn ---- */
+
+static int parse_side(struct bench_side *s, const char *text)
+{
+    struct otr_err err;
+    const int rc = bench_side_parse(s, text, strlen(text), "c", &err);
+    assert_true(rc == OTR_OK || (rc == OTR_E_ARG && strstr(err.msg, "--ab")));
+    return rc;
+}
+
+static void test_sides(void **state)
+{
+    (void)state;
+    struct bench_side s;
+    static const char *const bad[] = {"", "x", ":", ":0", "c:", "c:9", "3", "-1", "c:1", "1", "c :0", "c:0:0"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (parse_side(&s, bad[i]) == OTR_OK)
+            fail_msg("taken: '%s'", bad[i]);
+    assert_int_equal(parse_side(&s, "c"), OTR_OK);
+    assert_int_equal(parse_side(&s, "0"), OTR_OK); /* of the given level */
+    assert_string_equal(s.k.level, "c");
+    assert_false(s.has_plan);
+    struct kernels k;
+    assert_int_equal(kernels_init(&k, NULL), 0);
+    if (!k.menu)
+        return;
+    char text[40];
+    snprintf(text, sizeof text, "%s:1", k.level);
+    assert_int_equal(parse_side(&s, text), OTR_OK);
+    assert_string_equal(s.k.level, k.level);
+    assert_memory_equal(&s.plans.plan[PLAN_Q4][0], &k.menu->set[1].plan[PLAN_Q4][0], sizeof(struct tile_plan));
+}
+
+static void test_ab(void **state)
+{
+    (void)state;
+    const struct bench_kernel_opts o = {.n_rows = 96, .n_cols = 256, .mb = 1, .n_pass = 3};
+    struct rig r;
+    rig_open(&r, 2);
+    struct bench_side side[2];
+    struct bench_ab got;
+    struct otr_err err;
+    assert_int_equal(bench_side_parse(&side[0], "c", 1, NULL, &err), OTR_OK);
+    assert_int_equal(bench_side_parse(&side[1], r.k.level, strlen(r.k.level), NULL, &err), OTR_OK);
+    good = side[1].k;
+    for (int broken = 0; broken <= 1; broken++) {
+        side[1].k.matmul = broken ? matmul_wrong_at_3 : good.matmul;
+        assert_int_equal(bench_ab(&got, r.team, GGML_Q6_K, side, &o, &err), OTR_OK);
+        for (int m = 1; m <= BENCH_MAX_M; m++) {
+            const struct ab_ratio *x = &got.ratio[m - 1];
+            assert_int_equal(got.same[m - 1], !(broken && m == 3));
+            assert_true(x->q25 > 0 && x->q25 <= x->median && x->median <= x->q75);
+        }
+        assert_int_equal(got.pair.n, 3);
+    }
+    rig_close(&r);
+}
+
+/* ---- targets ---- */
+
+/* Times that are exactly at, or just beyond, what kernels.md D says of Q8_0 at avx2. */
+static void test_targets(void **state)
+{
+    (void)state;
+    struct bench_kernel r = {
+        .type = GGML_Q8_0, .bytes = 100, .tensor_bytes = 100, .peak1_gops = 128, .peak_gops = 236.8};
+    struct target t[TARGET_N];
+    for (int i = 0; i < ROOF_N; i++)
+        r.roof[i].min = 95;
+    for (int m = 1; m <= BENCH_MAX_M; m++) {
+        r.t[m - 1].min = 100;
+        r.gop[m - 1] = 0.128 * 95 * m; /* the arithmetic of one token takes the roof's time */
+    }
+    r.t[1].min = 110; /* the target of T2; 165 is that of T4, ... */
+    r.t[3].min = 165;
+    r.t[7].min = 300;
+    r.t[15].min = 601;
+    assert_true(bench_targets(t, &r, "avx2", 1));
+    static const bool want[TARGET_N] = {true, true, true, true, false, true, true, true};
+    for (int i = 0; i < TARGET_N; i++)
+        if (t[i].pass != want[i])
+            fail_msg("%s: %g against %g", target_name[i], t[i].got, t[i].want);
+    near(t[TARGET_T1].got, 95);
+    near(t[TARGET_T16].want, 6);
+    near(t[TARGET_KNEE].got, 110.0 / 190);
+    assert_true(bench_targets(t, &r, "avx2", 2)); /* 3 points less, 5 % more, 1.85 times P */
+    near(t[TARGET_T1].want, 92);
+    near(t[TARGET_T16].want, 6.3);
+    assert_true(t[TARGET_T16].pass && t[TARGET_P].pass);
+    r.tensor_bytes = 96; /* panels that are larger than the tensor */
+    assert_true(bench_targets(t, &r, "avx2", 1));
+    assert_false(t[TARGET_T1].pass);
+    assert_true(bench_targets(t, &r, "avx512vnni", 1));
+    near(t[TARGET_T8].want, 1.8);
+    r.type = GGML_F16;
+    assert_true(bench_targets(t, &r, "avx512vnni", 1)); /* as in D */
+    near(t[TARGET_T8].want, 2.4);
+    assert_false(bench_targets(t, &r, "c", 1));
+    assert_false(bench_targets(t, &r, "avx2", 3));
+    assert_int_equal(bench_default_mb(0), 600);
+    assert_int_equal(bench_default_mb((size_t)100 << 20), 1000);
+    assert_int_equal(bench_default_mb((size_t)260 << 20), 1200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +384,9 @@ int main(void)
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_wrong_bits_are_found),
         cmocka_unit_test(test_columns_must_fit),
+        cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_ab),
+        cmocka_unit_test(test_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ check "stdin" cmp -s "$tmp/out" "$tmp/out2"
 check "-f -" cmp -s "$tmp/out" "$tmp/out2"
 
 # ---- --json ----
-quiet "${run[@]}" -p "$start" --temp 0 -n 12 --seed 9 --json > "$tmp/r.json"
+quiet "${run[@]}" -p "$start" --temp 0 --spec none -n 12 --seed 9 --json > "$tmp/r.json"
 same "one line of JSON" "$(wc -l < "$tmp/r.json")" 1
 field "keys" '" ".join(sorted(r))' \
     "exact kv_type looping lossless machine prompt_tokens seed speculative stop text timings tokens"

@@ -98,7 +98,7 @@ static int pick_offer(const struct control *c, const struct ctl_seq *s, const st
 static void share_rows(const struct control *c, const struct ctl_seq *seq, int n_seq, const struct ranked *k,
                        const int *len, const int *take, int *keep)
 {
-    int at[CTL_MAX_BATCH] = {0}, ctx = 0, n_all = 0, rows = n_seq;
+    int at[CTL_MAX_BATCH] = {0}, ctx = 0, rows = n_seq;
     double tokens = n_seq, best;
     for (int i = 0; i < n_seq; i++) {
         ctx += seq[i].ctx;
@@ -106,20 +106,20 @@ static void share_rows(const struct control *c, const struct ctl_seq *seq, int n
             at[i] = len[i];
             rows += len[i];
             tokens += k[i].sum[len[i]];
-        } else if (take[i] >= 0) {
-            n_all += len[i];
         }
         keep[i] = at[i];
     }
     ctx /= n_seq;
     const double rest = c->rest_ms * n_seq;
     best = tokens / (tm_time(&c->time, rows, ctx) + rest) * MARGIN;
-    for (int step = 0; step < n_all; step++) {
+    for (;;) {
         int top = -1;
         for (int i = 0; i < n_seq; i++)
             if (take[i] >= 0 && at[i] < len[i] &&
                 (top < 0 || k[i].reach[k[i].entry[at[i]]] > k[top].reach[k[top].entry[at[top]]]))
                 top = i;
+        if (top < 0)
+            break;
         tokens += k[top].reach[k[top].entry[at[top]]];
         at[top]++;
         rows++;

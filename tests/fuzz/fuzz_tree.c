@@ -122,15 +122,11 @@ static void build(struct tree *t, struct input *in)
         if (how & 1) {
             int32_t id[V];
             double p[V];
-            const unsigned m = how % (unsigned)V;
+            const unsigned m = how % V;
             for (unsigned i = 0; i < m; i++) {
-                id[i] = (int32_t)((how + 5 * i) % (how > 250 ? (unsigned)V + 1 : (unsigned)V));
+                id[i] = (int32_t)((how + 5 * i) % (V + (how > 250 ? 1u : 0u)));
                 const unsigned w = byte(in);
-                p[i] = w == 255   ? (double)NAN
-                       : w == 254 ? -1.0
-                       : w == 253 ? (double)INFINITY
-                       : w == 252 ? 5e-324
-                                  : w / 32;
+                p[i] = w == 255 ? (double)NAN : w == 254 ? -1 : w == 253 ? HUGE_VAL : w == 252 ? 5e-324 : w / 32;
             }
             tree_draw(t, parent, id, p, (int)m, &luck);
         } else {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "draft/datastore.h"
 
@@ -214,7 +215,18 @@ bool dr_is_chain(const struct tree *t)
     return true;
 }
 
-/* ---- a datastore ---- */
+/* ---- files ---- */
+
+void dr_tmp_file(char *path, size_t cap)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, cap, "%s/test_draft_XXXXXX", tmp ? tmp : P_tmpdir);
+    const int fd = mkstemp(path);
+    if (fd < 0 || close(fd) < 0) {
+        fprintf(stderr, "no file for a test: %s\n", path);
+        exit(1);
+    }
+}
 
 static const int32_t *sort_tok;
 static size_t sort_n;

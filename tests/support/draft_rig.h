@@ -64,6 +64,8 @@ void dr_truncate(struct dr *d, struct dr_seq *s, size_t n);
 bool dr_same_tree(const struct tree *a, const struct tree *b); /* entries, parents, confidences, match */
 bool dr_is_chain(const struct tree *t);
 
+/* An empty file of a new name in the folder for such. Exits where there can be none. */
+void dr_tmp_file(char *path, size_t cap);
 /* A datastore of a text at path, its suffixes sorted by plain comparison. */
 void dr_write_datastore(const char *path, const int32_t *tok, size_t n, int n_vocab);
 

@@ -450,22 +450,14 @@ static void test_purse(void **state)
 
 /* ---- the state file ---- */
 
-static void in_tmp(char *path)
-{
-    strcpy(path, "/tmp/test_control_XXXXXX");
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-}
-
 static void test_state(void **state)
 {
     (void)state;
     static struct tree t;
-    char path[64];
+    char path[256];
     uint64_t rng = seed;
     struct otr_err err;
-    in_tmp(path);
+    dr_tmp_file(path, sizeof path);
     unlink(path);
     struct control *a = open_control(2, path); /* no file: priors */
     for (int i = 0; i < 500; i++)
@@ -499,8 +491,8 @@ static void test_hostile_state(void **state)
                                         "-1",     "0",    "1",   "1e99", "nan",   "inf",  "-0",  "3.5",  "99999999999",
                                         "-1e300", "7",    "96",  "97",   "\n",    "\n",   "%s",  "0x1p3"};
     static struct tree t;
-    char path[64];
-    in_tmp(path);
+    char path[256];
+    dr_tmp_file(path, sizeof path);
     for (int round = 0; round < 400; round++) {
         uint64_t rng = seed + (uint64_t)round;
         FILE *f = fopen(path, "we");

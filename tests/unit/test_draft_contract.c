@@ -15,7 +15,7 @@
 
 enum { N_STEPS = 48, MEMORY = 64 << 20 };
 static const uint64_t seed = 20261125;
-static char store[64], trace[] = "/dev/null";
+static char store[256], trace[] = "/dev/null";
 
 /* Parameters that a method cannot do without. */
 static const char *params_of(const struct draft_method *m, char *buf, size_t cap)
@@ -51,7 +51,7 @@ enum { N_PURE = sizeof pure / sizeof *pure };
 static void open_ok(struct dr *d, const char *name, const char *params, int n_vocab)
 {
     struct otr_err err = {0};
-    char file[96];
+    char file[300];
     snprintf(file, sizeof file, "file=%s", store);
     if (dr_open(d, name, params ? params : file, n_vocab, MEMORY, seed, &err) < 0)
         fail_msg("%s: %s", name, err.msg);
@@ -84,7 +84,7 @@ static void one_text(const struct draft_method *m, enum dr_kind kind, int n_voca
     static struct tree tree;
     struct dr d;
     struct dr_seq s;
-    char buf[96];
+    char buf[300];
     open_ok(&d, m->name, params_of(m, buf, sizeof buf), n_vocab);
     dr_seq_open(&s, 1, &t, 60);
     int32_t *p = predict(&s, &t, 3 * N_STEPS);
@@ -148,7 +148,7 @@ static void test_repeat(void **state)
         const struct dr_text t = text(DR_MIXED, 500);
         struct dr d[2];
         struct dr_seq s[2];
-        char buf[96];
+        char buf[300];
         int32_t *p[2];
         for (int k = 0; k < 2; k++) {
             open_ok(&d[k], m->name, params_of(m, buf, sizeof buf), 500);
@@ -298,7 +298,7 @@ static void test_odd_orders(void **state)
         const struct draft_method *m = draft_at(i);
         struct dr d;
         struct dr_seq s, other;
-        char buf[96];
+        char buf[300];
         open_ok(&d, m->name, params_of(m, buf, sizeof buf), 500);
         dr_seq_open(&s, 1, &t, 60);
         dr_seq_open(&other, 2, &t, 2);
@@ -377,7 +377,7 @@ static void test_parameters(void **state)
     for (int i = 0; i < draft_count(); i++) {
         struct dr d;
         struct otr_err err = {0};
-        char buf[96], more[160];
+        char buf[300], more[340];
         const struct draft_method *m = draft_at(i);
         params_of(m, buf, sizeof buf);
         snprintf(more, sizeof more, "%s%szebra=1", buf, *buf ? "," : "");
@@ -411,11 +411,7 @@ static int make_store(void **state)
     const struct dr_text t = text(DR_MIXED, 500);
     for (size_t i = 0; i < N; i++)
         tok[i] = dr_next(&t, tok, i);
-    strcpy(store, "/tmp/test_draft_contract_XXXXXX");
-    const int fd = mkstemp(store);
-    if (fd < 0)
-        return -1;
-    close(fd);
+    dr_tmp_file(store, sizeof store);
     dr_write_datastore(store, tok, N, 500);
     printf("seed %llu\n", (unsigned long long)seed);
     return 0;

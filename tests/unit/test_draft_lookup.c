@@ -150,14 +150,6 @@ static void test_ngram_map(void **state)
 
 /* ---- ngram-cache: its files ---- */
 
-static void in_tmp(char *path)
-{
-    strcpy(path, "/tmp/test_lookup_XXXXXX");
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-}
-
 static void test_cache_golden(void **state)
 {
     (void)state;
@@ -183,14 +175,14 @@ static void test_cache_file(void **state)
 {
     (void)state;
     enum { N = 200 };
-    char path[64], params[96];
+    char path[256], params[300];
     const struct dr_text t = {DR_MIXED, 30, seed};
     struct dr_seq s;
     struct dr d;
     int32_t w[4];
     int32_t n_pair, pair[2];
     long total = 0;
-    in_tmp(path);
+    dr_tmp_file(path, sizeof path);
     unlink(path); /* absent: a run makes it */
     snprintf(params, sizeof params, "dynamic=%s", path);
     open_ok(&d, "ngram-cache", params, 30);
@@ -272,9 +264,9 @@ static void test_rest(void **state)
     (void)state;
     enum { N = 900, V = 60, BUDGET = 12 };
     static int32_t tok[N];
-    char path[64], params[96];
+    char path[256], params[300];
     long n_found = 0;
-    in_tmp(path);
+    dr_tmp_file(path, sizeof path);
     snprintf(params, sizeof params, "file=%s", path);
     for (int round = 0; round < 60; round++) {
         uint64_t rng = seed + (uint64_t)round;
@@ -329,10 +321,10 @@ static void test_datastore_refused(void **state)
 {
     (void)state;
     static const int32_t tok[] = {1, 2, 3, 1, 2, 4};
-    char path[64];
+    char path[256];
     struct datastore d;
     struct otr_err err;
-    in_tmp(path);
+    dr_tmp_file(path, sizeof path);
     assert_int_equal(datastore_open(&d, path, DR_MODEL, 9, &err), OTR_E_FORMAT); /* empty */
     dr_write_datastore(path, tok, 6, 9);
     assert_int_equal(datastore_open(&d, path, DR_MODEL, 9, &err), OTR_OK);
@@ -351,7 +343,7 @@ static void test_datastore_refused(void **state)
     }
     unlink(path);
     assert_int_equal(datastore_open(&d, path, DR_MODEL, 9, &err), OTR_E_IO);
-    assert_int_equal(datastore_open(&d, "/tmp", DR_MODEL, 9, &err), OTR_E_IO);
+    assert_int_equal(datastore_open(&d, "tests", DR_MODEL, 9, &err), OTR_E_IO);
 }
 
 /* ---- recycle: the eight likeliest ---- */

@@ -16,7 +16,7 @@
 
 enum { V = 500, N_TOK = 900 };
 static const uint64_t seed = 20261129;
-static char store[64];
+static char store[256];
 static float logits[V];
 
 static const float *the_logits(void *self, int node)
@@ -114,7 +114,7 @@ static void test_torture(void **state)
         logits[i] = (float)((i * 7919) % V);
     for (int i = 0; i < draft_count(); i++) {
         const struct draft_method *m = draft_at(i);
-        char params[96] = "";
+        char params[300] = "";
         if (strcmp(m->name, "trace") == 0)
             snprintf(params, sizeof params, "of=ngram-map-k4v,file=/dev/null");
         else if (m->flags & DRAFT_WRAPPER)
@@ -138,11 +138,7 @@ static int make_store(void **state)
     const struct dr_text t = {DR_MIXED, V, seed};
     for (size_t i = 0; i < 2000; i++)
         tok[i] = dr_next(&t, tok, i);
-    strcpy(store, "/tmp/test_draft_torture_XXXXXX");
-    const int fd = mkstemp(store);
-    if (fd < 0)
-        return -1;
-    close(fd);
+    dr_tmp_file(store, sizeof store);
     dr_write_datastore(store, tok, 2000, V);
     return 0;
 }

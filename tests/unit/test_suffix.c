@@ -387,11 +387,9 @@ static void test_store(void **state)
 static void test_file(void **state)
 {
     (void)state;
-    char path[] = "/tmp/test_suffix_XXXXXX";
+    char path[256];
     struct suffix_store a, b;
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
+    dr_tmp_file(path, sizeof path);
     open_store(&a, path, 1 << 20, DR_MODEL, 50);
     uint64_t rng = seed;
     for (int i = 0; i < 20; i++) {

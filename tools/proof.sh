@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The slow proofs, one after the other: about an hour on two cores. Each ends in a line for PROOF.md; a failing one is
-# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules tokenizer equality oracle
+# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules tokenizer equality spec oracle
 # The oracle needs PyPI's torch, transformers, accelerate, gguf and sentencepiece, or its saved answers; PYTHON names the
 # interpreter that has them.
 set -uo pipefail
@@ -22,7 +22,7 @@ run() {
         failed=$((failed + 1))
     fi
 }
-for what in "${@:-dequant gumbel rules tokenizer equality oracle}"; do
+for what in "${@:-dequant gumbel rules tokenizer equality spec oracle}"; do
     for name in $what; do
         case $name in
         dequant) run dequant "${PYTHON:-python3}" tools/make_dequant_golden.py --compare ;;
@@ -35,9 +35,19 @@ for what in "${@:-dequant gumbel rules tokenizer equality oracle}"; do
             run equality build/tests/proof_equality "$smollm2" "$prompts" 2000 5 q8
             run equality build/tests/proof_equality "$gemma3" "$prompts" 1000 5 q8
             ;;
+        spec) # resumes: delete the progress files to begin anew
+            data=../shared/data
+            sets="$prompts $data/humanevalpack/python.jsonl $data/edit-eval/edit_eval.jsonl $data/mt-bench/question.jsonl $data/mbpp/mbpp.jsonl"
+            # shellcheck disable=SC2086
+            for way in auto shuffle; do run "spec $way" build/tests/proof_spec "$smollm2" $way 1000 256 build/proof_$way.txt $sets; done
+            # shellcheck disable=SC2086
+            for m in SmolLM2-135M-Instruct-Q4_1 SmolLM2-135M-Instruct-F16 gemma-3-270m-Q4_K_M; do
+                run "spec each" build/tests/proof_spec "$models/$m.gguf" each 40 128 build/proof_each_$m.txt $sets
+            done
+            ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
         *)
-            echo "proof: error: no proof '$name' (dequant gumbel rules tokenizer equality oracle)" >&2
+            echo "proof: error: no proof '$name' (dequant gumbel rules tokenizer equality spec oracle)" >&2
             exit 2
             ;;
         esac

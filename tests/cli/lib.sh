@@ -7,6 +7,7 @@ shared=../shared/data
 stories=$shared/stories260K/stories260K-f32.gguf
 smollm=${OUTRIDER_MODELS:-${HOME:-/root}/.cache/outrider}/SmolLM2-135M-Instruct-Q4_1.gguf
 tmp=$(mktemp -d)
+export XDG_CACHE_HOME=$tmp/cache # what runs learn stays in the test
 trap 'rm -rf "$tmp"' EXIT
 passed=0
 failed=0

@@ -23,7 +23,7 @@ same "level c says the same" "$(quiet env OUTRIDER_KERN=c "${run[@]}" -p "$start
 check "--spec auto is understood" quiet "${run[@]}" -p "$start" -n 2 --spec auto > "$tmp/out"
 
 # ---- stdout holds the reply alone; stderr one line of figures ----
-"${run[@]}" -p "$start" --temp 0 -n 12 --seed 9 > "$tmp/out" 2> "$tmp/err"
+"${run[@]}" -p "$start" --temp 0 --spec none -n 12 --seed 9 > "$tmp/out" 2> "$tmp/err"
 same "status" $? 0
 same "stats" "$(sed -E 's/[0-9.]+\/s/R\/s/g' "$tmp/err")" \
     "outrider: 5 prompt tokens (R/s), 12 reply tokens (R/s), seed 9"

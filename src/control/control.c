@@ -71,15 +71,12 @@ static void mean(double *m, double x)
     *m = *m > 0 ? *m + MEAN * (x - *m) : x;
 }
 
-static void pay(struct control *c, const struct step_record *r, double step_ms, double plain_ms)
+/* gain_ms: by drafter, what plain steps for its accepted tokens would have taken. */
+static void pay(struct control *c, const struct step_record *r, const double *gain_ms, double step_ms, double plain_ms)
 {
     for (int d = 0; d < c->o.n_drafter; d++) {
         struct ctl_state *s = &c->st[d];
-        if (r->asked[d] > 0) {
-            mean(&s->ask_ms, r->ask_ms[d] / r->asked[d]);
-            s->asked += r->asked[d];
-        }
-        s->purse += PROBE_SHARE * step_ms - r->ask_ms[d] + c->gain_ms[d];
+        s->purse += PROBE_SHARE * step_ms - r->ask_ms[d] + gain_ms[d];
         const double most = PURSE_STEPS * plain_ms;
         if (s->purse > most)
             s->purse = most;
@@ -95,7 +92,7 @@ void control_learn(struct control *c, const struct step_record *r)
     tm_see(&c->time, r->n_rows, ctx, r->forward_ms);
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
-    memset(c->gain_ms, 0, sizeof c->gain_ms);
+    double gain_ms[CTL_MAX_DRAFTERS] = {0};
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];
         for (int d = 0; d < c->o.n_drafter; d++) {
@@ -108,7 +105,7 @@ void control_learn(struct control *c, const struct step_record *r)
                 ac_see_path(&c->st[d].accept, o->tree, o->path, o->n_path, o->missed);
         }
         if (s->drafter >= 0 && s->n_emitted > 1)
-            c->gain_ms[s->drafter] += (s->n_emitted - 1) * plain;
+            gain_ms[s->drafter] += (s->n_emitted - 1) * plain;
     }
-    pay(c, r, r->draft_ms + r->forward_ms + r->accept_ms + r->emit_ms + r->other_ms, plain);
+    pay(c, r, gain_ms, r->draft_ms + r->forward_ms + r->accept_ms + r->emit_ms + r->other_ms, plain);
 }

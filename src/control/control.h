@@ -15,7 +15,6 @@ enum { CTL_MAX_DRAFTERS = 24, CTL_MAX_BATCH = 64 };
 
 struct ctl_drafter {
     const char *name; /* key of what was learnt; outlives the controller */
-    bool is_lookup;   /* microseconds, no forward pass: asked freely */
     bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
 };
 
@@ -63,7 +62,6 @@ struct step_seq {
     const struct tree *tree; /* what ran (no entries: plain) */
     const int *path;
     int n_path, n_emitted; /* accepted nodes; tokens that count after the cut at an end */
-    bool cut;              /* something ended the reply inside the run */
 };
 /* What became, or would have become, of a proposal: learnt from the text that was emitted anyway, so that a drafter is
  * judged though nothing of it was verified. */

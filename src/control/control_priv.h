@@ -8,9 +8,7 @@
 
 struct ctl_state { /* of one drafter */
     struct acceptance accept;
-    double ask_ms; /* what one proposal takes; moving mean; 0: never asked */
-    double purse;  /* ms that it may still spend: see control.c */
-    long asked;
+    double purse; /* ms that it may still spend: see control.c */
 };
 
 struct control {
@@ -19,8 +17,7 @@ struct control {
     struct ctl_drafter drafter[CTL_MAX_DRAFTERS];
     struct ctl_state st[CTL_MAX_DRAFTERS];
     struct time_model time;
-    double rest_ms;                   /* accept, emit and the like of one sequence's step; moving mean */
-    double gain_ms[CTL_MAX_DRAFTERS]; /* what the running step hopes to save by it, against plain steps */
+    double rest_ms; /* accept, emit and the like of one sequence's step; moving mean */
 };
 
 /* state.c: what was learnt, as text. A file that cannot be read or is not sound changes nothing. */

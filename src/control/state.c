@@ -35,8 +35,6 @@ static void load_line(struct control *c, const char *line)
     else if (sscanf(line, "rows %d %d %lf", &a, &b, &x) == 3 && a > 1 && a <= TM_ROWS && b >= 0 && b < TM_CTX &&
              x > 0.1 && x < 1e4)
         c->time.rel[a][b] = (struct tm_ratio){x, GUESS, 0};
-    else if (sscanf(line, "ask %39s %lf", name, &x) == 2 && (a = drafter_of(c, name)) >= 0 && x >= 0 && x < 1e7)
-        c->st[a].ask_ms = x;
     else if (sscanf(line, "all %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && is_count(x, y))
         c->st[a].accept.all = (struct ac_count){(float)x, (float)y};
     else if (sscanf(line, "class %39s %d %d %lf %lf", name, &a, &b, &x, &y) == 5 && drafter_of(c, name) >= 0 &&
@@ -62,7 +60,7 @@ void control_load(struct control *c)
 static void save_drafter(FILE *f, const char *name, const struct ctl_state *s)
 {
     const struct acceptance *a = &s->accept;
-    fprintf(f, "ask %s %.6g\nall %s %.6g %.6g\n", name, s->ask_ms, name, (double)a->all.tried, (double)a->all.right);
+    fprintf(f, "all %s %.6g %.6g\n", name, (double)a->all.tried, (double)a->all.right);
     for (int m = 0; m < AC_MATCH; m++)
         for (int k = 0; k < AC_CONF; k++) {
             if (a->class[m][k].tried > 0)

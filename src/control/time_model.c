@@ -9,8 +9,7 @@
 #define DOWN 0.75
 #define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
 enum {
-    CELL_TRUST = 4, /* passes after which a ratio of its own counts */
-    FRESH = 128,    /* passes after which what was not tried begins to look cheaper ... */
+    FRESH = 128, /* passes after which what was not tried begins to look cheaper ... */
 };
 #define OPTIMISM 0.02 /* ... by this much for each doubling of the time, at most five */
 

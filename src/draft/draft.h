@@ -35,8 +35,6 @@ struct draft_param {
 struct draft_env {
     const struct tokenizer *tok; /* of the target */
     int n_vocab;
-    size_t max_bytes;                /* memory the method may use, all sequences together */
-    const char *dir;                 /* folder for files that outlive the process, or NULL: none are kept */
     const char *model;               /* name that such files carry: hash of the model's vocabulary, hex */
     uint64_t seed;                   /* of hostile and random methods */
     const struct draft_param *param; /* [n_param] */
@@ -50,9 +48,9 @@ struct draft_ask {
     size_t n_prompt;          /* tokens that the user gave (the rest are ours) */
     const int32_t *predicted; /* [n_predicted] the reply that the caller expects, or NULL */
     size_t n_predicted;
-    int max_entries, max_depth; /* the budget: at most TREE_MAX */
-    bool chain;                 /* only a chain is of use (the rule takes no trees) */
-    struct tree_luck luck;      /* for tree_draw; its key is the drafter's only under gumbel */
+    int max_entries;       /* the budget: at most TREE_MAX */
+    bool chain;            /* only a chain is of use (the rule takes no trees) */
+    struct tree_luck luck; /* for tree_draw; its key is the drafter's only under gumbel */
     struct otr_sampling sampling;
 };
 

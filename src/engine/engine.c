@@ -250,20 +250,22 @@ int engine_use_sampling(struct otr_engine *e, const struct otr_sampling *sp, str
     return rc;
 }
 
+int32_t engine_pick(struct otr_engine *e, int row, const struct history *h, struct otr_err *err)
+{
+    const int best = sampler_is_plain_greedy(e->sampler) ? fwd_argmax(e->fwd, row) : -1;
+    return best >= 0 ? best /* or the sampler says what is wrong with the row */
+                     : sampler_pick(e->sampler, fwd_logits(e->fwd, row), h, 0, err);
+}
+
 int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp, struct otr_err *err)
 {
-    const float *logits = otr_seq_logits(s);
     const struct history h = {.base = s->tok, .n_base = s->n};
     const int rc = engine_use_sampling(s->e, sp, err);
     if (rc < 0)
         return rc;
-    if (!logits)
+    if (!otr_seq_logits(s))
         return OTR_FAIL(err, ARG, "no logits to sample from: append a token first");
-    if (!sampler_is_plain_greedy(s->e->sampler))
-        return sampler_pick(s->e->sampler, logits, &h, 0, err);
-    const int best = fwd_argmax(s->e->fwd, s->e->last_row);
-    return best >= 0 ? best
-                     : sampler_pick(s->e->sampler, logits, &h, 0, err); /* which says what is wrong with the row */
+    return engine_pick(s->e, s->e->last_row, &h, err);
 }
 
 /* -log softmax(logits)[id]; NaN where the logits hold one. */

@@ -60,7 +60,9 @@ struct otr_reply {
     size_t given[CTL_MAX_DRAFTERS]; /* tokens kept of each drafter */
 };
 
-/* reply.c: the next token of a reply is what plain decoding picks; counts tokens until one ends the reply. */
+/* reply.c: the rule that its drafts are verified by. */
+enum accept_rule reply_rule(const struct otr_reply *r);
+/* The next token of a reply is what plain decoding picks; counts tokens until one ends the reply. */
 int reply_emit(struct otr_reply *r, const int32_t *run, int n_run, int n_drafted, const char *drafter);
 
 /* step.c */
@@ -80,7 +82,6 @@ struct spec {
     int n_d;
     struct control *ctl;
     enum accept_rule rule;
-    unsigned needs; /* of all drafters */
     char *state_path, model_key[MODEL_KEY + 1];
 };
 /* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */
@@ -92,6 +93,8 @@ void fit_times(struct otr_engine *e, struct control *c);
 
 /* Settings of the next draws of this engine. */
 int engine_use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err);
+/* The next token after a row of the last pass that kept its logits, by these settings; h: what stands before it. */
+int32_t engine_pick(struct otr_engine *e, int row, const struct history *h, struct otr_err *err);
 
 /* Appends n tokens; keep: the last one keeps its logits. On error the sequence is unchanged. */
 int seq_append(struct otr_seq *s, const int32_t *tokens, size_t n, bool keep, struct otr_err *err);

@@ -7,6 +7,12 @@
 #include "base/clock.h"
 #include "engine/engine.h"
 
+enum accept_rule reply_rule(const struct otr_reply *r)
+{
+    const struct spec *sp = r->s->e->spec;
+    return r->g.sampling.temp <= 0 ? RULE_GREEDY : sp ? sp->rule : RULE_GUMBEL;
+}
+
 static int reply_init(struct otr_reply *r, struct otr_seq *s, const struct otr_gen *g, size_t n_prompt,
                       struct otr_err *err)
 {
@@ -149,8 +155,7 @@ static void settle_stats(struct otr_reply *r)
     for (int i = 0; sp && i < sp->n_d; i++)
         if (r->given[i] > (best < 0 ? 0 : r->given[best]))
             best = i;
-    const enum accept_rule rule = r->g.sampling.temp <= 0 ? RULE_GREEDY : sp ? sp->rule : RULE_GUMBEL;
-    st->exact = (enum otr_exact)accept_rule_exact(rule);
+    st->exact = (enum otr_exact)accept_rule_exact(reply_rule(r));
     st->method = best < 0 ? NULL : sp->d[best].m->name;
     const double all = st->draft_ms + st->verify_ms + st->accept_ms;
     st->other_ms = r->reply_ms > all ? r->reply_ms - all : 0;

@@ -9,8 +9,6 @@
 /* What `auto` means: drafters that cost microseconds. Models and heads that lie beside the model join them later. */
 static const char *const auto_methods[] = {"prediction", "suffix", "ngram-mod"};
 
-enum { DRAFT_MEMORY = 64 << 20 }; /* bytes a method may use */
-
 void spec_free(struct spec *sp)
 {
     if (!sp)
@@ -64,8 +62,6 @@ static int open_method(struct spec *sp, const struct otr_engine *e, const struct
         return draft_unknown(d->words, err);
     const struct draft_env env = {.tok = e->m->tok,
                                   .n_vocab = e->m->info.n_vocab,
-                                  .max_bytes = DRAFT_MEMORY,
-                                  .dir = o->dir,
                                   .model = sp->model_key,
                                   .seed = o->seed,
                                   .param = d->param,
@@ -73,7 +69,6 @@ static int open_method(struct spec *sp, const struct otr_engine *e, const struct
     if ((rc = m->open(&d->self, &env, err)) < 0)
         return rc;
     d->m = m;
-    sp->needs |= m->flags;
     return OTR_OK;
 }
 
@@ -123,8 +118,7 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
     for (int i = 0; i < sp->n_d; i++)
-        cd[i] = (struct ctl_drafter){
-            .name = sp->d[i].m->name, .is_lookup = true, .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0};
+        cd[i] = (struct ctl_drafter){.name = sp->d[i].m->name, .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0};
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,

@@ -34,7 +34,6 @@ struct step {
     struct ctl_offer *offer;   /* [cap * n_d] */
     struct draft_ask *ask;     /* [cap] */
     struct tree *proposal;     /* [cap] of the drafter that is asked */
-    struct draft_seen *seen;   /* [cap] */
     struct step_seq *seq;      /* [cap] */
     struct step_offer *judged; /* [cap * n_d] */
     int *take, *of;            /* [cap] */
@@ -54,7 +53,6 @@ void step_free(struct step *s)
     free(s->offer);
     free(s->ask);
     free(s->proposal);
-    free(s->seen);
     free(s->seq);
     free(s->judged);
     free(s->take);
@@ -77,14 +75,13 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
         s->offer = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->offer);
         s->ask = calloc(c, sizeof *s->ask);
         s->proposal = malloc(c * sizeof *s->proposal);
-        s->seen = calloc(c, sizeof *s->seen);
         s->seq = calloc(c, sizeof *s->seq);
         s->judged = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->judged);
         s->take = calloc(c, sizeof *s->take);
         s->of = calloc(c, sizeof *s->of);
     }
-    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seen || !s->seq ||
-        !s->judged || !s->take || !s->of) {
+    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seq || !s->judged ||
+        !s->take || !s->of) {
         step_free(s);
         return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
     }
@@ -96,13 +93,6 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
     step_free(e->step);
     e->step = s;
     return OTR_OK;
-}
-
-static enum accept_rule rule_of(const struct otr_engine *e, const struct otr_reply *r)
-{
-    if (r->g.sampling.temp <= 0)
-        return RULE_GREEDY;
-    return e->spec ? e->spec->rule : RULE_GUMBEL;
 }
 
 static struct accept_key key_of(const struct otr_reply *r)
@@ -127,7 +117,7 @@ static int room_of(const struct step *st, const struct otr_reply *r)
 
 static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
 {
-    const enum accept_rule rule = rule_of(st->e, r);
+    const enum accept_rule rule = reply_rule(r);
     const struct accept_key key = key_of(r);
     *a = (struct draft_ask){.seq = r->s->id,
                             .tok = r->s->tok,
@@ -136,7 +126,6 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
                             .predicted = r->g.predicted,
                             .n_predicted = r->g.n_predicted,
                             .max_entries = budget,
-                            .max_depth = budget,
                             .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
                             .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
                             .sampling = r->g.sampling};
@@ -189,7 +178,7 @@ static void step_ask(struct step *st)
                 can |= 1ull << d;
         st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
                                        .room = room_of(st, r),
-                                       .law = accept_rule_exact(rule_of(st->e, r)) == EXACT_LAW,
+                                       .law = accept_rule_exact(reply_rule(r)) == EXACT_LAW,
                                        .asked = can};
     }
     for (int i = 0; i < st->n * sp->n_d; i++)
@@ -262,16 +251,8 @@ static struct history history_at(struct step *st, const struct turn *t, int node
 static int32_t answer_pick(void *self, int node, struct otr_err *err)
 {
     const struct answer *a = self;
-    struct otr_engine *e = a->st->e;
-    const int row = a->t->row0 + node;
-    if (!sampler_is_plain_greedy(e->sampler)) {
-        const struct history h = history_at(a->st, a->t, node);
-        return sampler_pick(e->sampler, fwd_logits(e->fwd, row), &h, 0, err);
-    }
-    const int best = fwd_argmax(e->fwd, row);
-    return best >= 0 ? best
-                     : OTR_FAIL(err, NUMERIC, "the model computed a logit that is not a number after %zu tokens",
-                                a->t->r->s->n + 1);
+    const struct history h = history_at(a->st, a->t, node);
+    return engine_pick(a->st->e, a->t->row0 + node, &h, err);
 }
 
 static int answer_dist(void *self, int node, struct dist *out, struct otr_err *err)
@@ -292,7 +273,7 @@ static int turn_accept(struct step *st, struct turn *t)
     const int rc = engine_use_sampling(e, &r->g.sampling, &r->err);
     if (rc < 0)
         return rc;
-    return accept_decide(rule_of(e, r), t->tree, &target, &dice, st->scratch, &t->v, &r->err);
+    return accept_decide(reply_rule(r), t->tree, &target, &dice, st->scratch, &t->v, &r->err);
 }
 
 /* ---- emit, commit ---- */
@@ -471,8 +452,7 @@ static void step_learn(struct step *st, int n_rows)
                                        .tree = t->tree,
                                        .path = t->v.node,
                                        .n_path = t->v.n,
-                                       .n_emitted = t->n_emitted,
-                                       .cut = t->r->done};
+                                       .n_emitted = t->n_emitted};
         if (sp)
             judge(st, i);
     }

@@ -83,8 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct draft_param p[3] = {limits[which][0], limits[which][1], {"file", path}};
     if (which > 0)
         p[1].value = path;
-    const struct draft_env env = {
-        .n_vocab = V, .model = key, .max_bytes = MAX_BYTES, .param = p, .n_param = which == 0 ? 3 : 2};
+    const struct draft_env env = {.n_vocab = V, .model = key, .param = p, .n_param = which == 0 ? 3 : 2};
     void *self = NULL;
     struct otr_err err = {0};
     const int rc = methods[which]->open(&self, &env, &err);

@@ -37,8 +37,7 @@ int32_t dr_next(const struct dr_text *t, const int32_t *tok, size_t n)
     return repeat && n >= PERIOD ? tok[n - PERIOD] : hashed(t, n, n > 0 ? (uint64_t)tok[n - 1] : 0);
 }
 
-int dr_open(struct dr *d, const char *name, const char *params, int n_vocab, size_t max_bytes, uint64_t seed,
-            struct otr_err *err)
+int dr_open(struct dr *d, const char *name, const char *params, int n_vocab, uint64_t seed, struct otr_err *err)
 {
     *d = (struct dr){.m = draft_find(name), .n_vocab = n_vocab};
     if (!d->m)
@@ -49,12 +48,8 @@ int dr_open(struct dr *d, const char *name, const char *params, int n_vocab, siz
         *eq = 0;
         d->param[d->n_param++] = (struct draft_param){item, eq + 1};
     }
-    const struct draft_env env = {.n_vocab = n_vocab,
-                                  .max_bytes = max_bytes,
-                                  .model = DR_MODEL,
-                                  .seed = seed,
-                                  .param = d->param,
-                                  .n_param = d->n_param};
+    const struct draft_env env = {
+        .n_vocab = n_vocab, .model = DR_MODEL, .seed = seed, .param = d->param, .n_param = d->n_param};
     return d->m->open(&d->self, &env, err);
 }
 
@@ -99,7 +94,7 @@ struct draft_ask dr_ask(const struct dr_seq *s, int n_vocab, int max_entries, bo
                               .predicted = s->predicted,
                               .n_predicted = s->n_predicted,
                               .max_entries = max_entries,
-                              .max_depth = max_entries,
+
                               .chain = chain,
                               .luck = tree_luck_make(RULE_GUMBEL, &key, s->n, n_vocab),
                               .sampling = otr_sampling_default()};

@@ -37,8 +37,7 @@ struct dr {
     int n_param;
 };
 /* params: "key=value,key=value" or "". */
-int dr_open(struct dr *d, const char *name, const char *params, int n_vocab, size_t max_bytes, uint64_t seed,
-            struct otr_err *err);
+int dr_open(struct dr *d, const char *name, const char *params, int n_vocab, uint64_t seed, struct otr_err *err);
 void dr_close(struct dr *d);
 
 struct dr_seq {

@@ -17,7 +17,7 @@
 enum { V = 1000 };
 static const uint64_t seed = 20261128;
 
-static const struct ctl_drafter drafters[] = {{"one", true, false}, {"two", true, false}, {"draws", true, true}};
+static const struct ctl_drafter drafters[] = {{"one", false}, {"two", false}, {"draws", true}};
 
 static struct control *open_control(int n_drafter, const char *path)
 {

@@ -13,7 +13,7 @@
 
 #include "support/draft_rig.h"
 
-enum { N_STEPS = 48, MEMORY = 64 << 20 };
+enum { N_STEPS = 48 };
 static const uint64_t seed = 20261125;
 static char store[256], trace[] = "/dev/null";
 
@@ -53,7 +53,7 @@ static void open_ok(struct dr *d, const char *name, const char *params, int n_vo
     struct otr_err err = {0};
     char file[300];
     snprintf(file, sizeof file, "file=%s", store);
-    if (dr_open(d, name, params ? params : file, n_vocab, MEMORY, seed, &err) < 0)
+    if (dr_open(d, name, params ? params : file, n_vocab, seed, &err) < 0)
         fail_msg("%s: %s", name, err.msg);
 }
 
@@ -381,7 +381,7 @@ static void test_parameters(void **state)
         const struct draft_method *m = draft_at(i);
         params_of(m, buf, sizeof buf);
         snprintf(more, sizeof more, "%s%szebra=1", buf, *buf ? "," : "");
-        assert_int_equal(dr_open(&d, m->name, more, 500, MEMORY, seed, &err), OTR_E_ARG);
+        assert_int_equal(dr_open(&d, m->name, more, 500, seed, &err), OTR_E_ARG);
         assert_non_null(strstr(err.msg, "zebra"));
         assert_null(d.self);
     }
@@ -396,7 +396,7 @@ static void test_parameters(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct dr d;
         struct otr_err err = {0};
-        if (dr_open(&d, bad[i][0], bad[i][1], 500, MEMORY, seed, &err) == OTR_OK)
+        if (dr_open(&d, bad[i][0], bad[i][1], 500, seed, &err) == OTR_OK)
             fail_msg("%s took '%s'", bad[i][0], bad[i][1]);
         assert_true(err.code < 0 && err.msg[0] && !strchr(err.msg, '\n'));
         assert_null(d.self);

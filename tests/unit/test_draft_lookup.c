@@ -20,7 +20,7 @@ static struct tree tree;
 static void open_ok(struct dr *d, const char *name, const char *params, int n_vocab)
 {
     struct otr_err err = {0};
-    if (dr_open(d, name, params, n_vocab, 64 << 20, seed, &err) < 0)
+    if (dr_open(d, name, params, n_vocab, seed, &err) < 0)
         fail_msg("%s: %s", name, err.msg);
 }
 
@@ -166,7 +166,7 @@ static void test_cache_golden(void **state)
     assert_int_equal(tree.n, 0);
     dr_close(&d);
     struct otr_err err = {0};
-    assert_int_equal(dr_open(&d, "ngram-cache", "static=tests/golden/lookup.bin", 40, 1 << 20, seed, &err),
+    assert_int_equal(dr_open(&d, "ngram-cache", "static=tests/golden/lookup.bin", 40, seed, &err),
                      OTR_E_FORMAT); /* of a larger vocabulary */
 }
 

@@ -52,7 +52,7 @@ static int run(const char *name, const char *params, struct dr_seq *s)
     static struct tree t;
     struct dr d;
     struct otr_err err = {0};
-    const int open = dr_open(&d, name, params, V, 64 << 20, seed, &err);
+    const int open = dr_open(&d, name, params, V, seed, &err);
     if (open < 0) {
         if (err.code != open || !err.msg[0] || d.self)
             fail_msg("%s: opening fails with %d, '%s'", name, open, err.msg);

@@ -270,7 +270,7 @@ static void test_drafts(void **state)
         char params[96];
         struct otr_err err;
         snprintf(params, sizeof params, "max_depth=%d,factor=%g", DEPTH, factor);
-        assert_int_equal(dr_open(&d, "suffix", params, 4, 1 << 26, seed, &err), OTR_OK);
+        assert_int_equal(dr_open(&d, "suffix", params, 4, seed, &err), OTR_OK);
         earlier.n = 0;
         for (int k = 0; k < round % 4; k++) { /* earlier replies: the first token of each sequence is its prompt */
             struct dr_seq e = {.id = 1 + (uint64_t)k, .n_prompt = 1, .n = MAX_LEN, .tok = earlier.tok[earlier.n]};
@@ -317,7 +317,7 @@ static void test_long_copy(void **state)
     struct otr_err err;
     const struct dr_text text = {DR_RANDOM, 1000, seed};
     dr_seq_open(&s, 1, &text, 200);
-    assert_int_equal(dr_open(&d, "suffix", "", 1000, 1 << 26, seed, &err), OTR_OK);
+    assert_int_equal(dr_open(&d, "suffix", "", 1000, seed, &err), OTR_OK);
     memcpy(s.tok + s.n, s.tok + 20, 100 * sizeof *s.tok);
     s.n += 100;
     assert_int_equal(dr_propose(&d, &s, 31, false, &t), OTR_OK);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/words.h"
 #include "line.h"
 #include "session.h"
 
@@ -304,7 +305,7 @@ static bool run_command(struct chat *c, const char *line)
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(c, line + n + strspn(line + n, " "));
-        if (flags_distance(name, commands[i].name) < flags_distance(name, best->name))
+        if (word_distance(name, commands[i].name) < word_distance(name, best->name))
             best = &commands[i];
     }
     fprintf(stderr, "[no command %s: the nearest is %s; /help lists them]\n", err_quote(q, sizeof q, line, n),

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/replace_file.h"
 #include "cli.h"
 #include "draft/datastore.h"
 #include "engine/engine.h"
@@ -79,21 +80,12 @@ static int write_store(const struct corpus *c, const uint32_t *place, const char
 {
     struct datastore_head h = {.magic = DATASTORE_MAGIC, .n_vocab = (uint32_t)n_vocab, .n = c->n};
     memcpy(h.key, key, DATASTORE_KEY);
-    char *tmp;
-    if (asprintf(&tmp, "%s.%ld", path, (long)getpid()) < 0)
-        return OTR_FAIL(err, NOMEM, "no memory for a file name");
-    FILE *f = fopen(tmp, "we");
-    bool ok = f && fwrite(&h, sizeof h, 1, f) == 1 && fwrite(c->ids, sizeof *c->ids, c->n, f) == c->n &&
-              fwrite(place, sizeof *place, c->n, f) == c->n;
-    if (f)
-        ok = fclose(f) == 0 && ok;
-    int rc = OTR_OK;
-    if (!ok || rename(tmp, path) != 0) {
-        rc = OTR_FAIL(err, IO, "cannot write the datastore (%.200s): %s", path, strerror(errno));
-        unlink(tmp);
-    }
-    free(tmp);
-    return rc;
+    struct replace_file r;
+    bool ok = replace_open(&r, path, 0666);
+    if (ok)
+        ok = replace_close(&r, fwrite(&h, sizeof h, 1, r.f) == 1 && fwrite(c->ids, sizeof *c->ids, c->n, r.f) == c->n &&
+                                   fwrite(place, sizeof *place, c->n, r.f) == c->n);
+    return ok ? OTR_OK : OTR_FAIL(err, IO, "cannot write the datastore (%.200s): %s", path, strerror(errno));
 }
 
 struct datastore_opts {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/words.h"
+
 enum { QUOTE = 80 }; /* bytes of the user's text in a message */
 
 /* ---- names ---- */
@@ -70,29 +72,6 @@ static const struct flag *find_flag(const struct flag_cmd *c, struct word *w, vo
     return NULL;
 }
 
-int flags_distance(const char *a, const char *b)
-{
-    enum { N = 64 };
-    const int na = (int)strnlen(a, N), nb = (int)strnlen(b, N);
-    int row[3][N + 1]; /* rows i - 2, i - 1 and i of the usual table, in turn */
-    for (int j = 0; j <= nb; j++)
-        row[0][j] = j;
-    for (int i = 1; i <= na; i++) {
-        int *cur = row[i % 3];
-        const int *up = row[(i + 2) % 3], *up2 = row[(i + 1) % 3];
-        cur[0] = i;
-        for (int j = 1; j <= nb; j++) {
-            int best = up[j - 1] + (a[i - 1] != b[j - 1]);
-            best = up[j] + 1 < best ? up[j] + 1 : best;
-            best = cur[j - 1] + 1 < best ? cur[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)
-                best = up2[j - 2] + 1;
-            cur[j] = best;
-        }
-    }
-    return row[na % 3][nb];
-}
-
 /* The flag that we have whose name is nearest; the first in the tables where several are. */
 static void nearest_flag(const struct flag_cmd *c, const struct word *w, char *best, size_t cap)
 {
@@ -108,7 +87,7 @@ static void nearest_flag(const struct flag_cmd *c, const struct word *w, char *b
                 continue;
             for (const char *names = f->names, *p; (p = next_name(&names, &n));) {
                 snprintf(name, sizeof name, "%.*s", (int)n, p);
-                const int d = flags_distance(typed, name);
+                const int d = word_distance(typed, name);
                 if (d < least) {
                     least = d;
                     snprintf(best, cap, "%s", name);

@@ -68,7 +68,4 @@ int flags_parse(const struct flag_cmd *c, int argc, char **argv, FILE *notes, st
 void flags_help(const struct flag_cmd *c, const char *program, FILE *out);
 void flag_list_free(struct flag_list *l);
 
-/* Fewest insertions, deletions, replacements and swaps of neighbours from a to b (64 bytes of each count). */
-int flags_distance(const char *a, const char *b);
-
 #endif

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/words.h"
+
 static const struct command {
     const char *name, *about;
     int (*run)(int argc, char **argv);
@@ -36,7 +38,7 @@ static int unknown(const char *name)
     char q[60];
     const struct command *best = commands;
     for (int i = 1; i < N_COMMANDS; i++)
-        if (flags_distance(name, commands[i].name) < flags_distance(name, best->name))
+        if (word_distance(name, commands[i].name) < word_distance(name, best->name))
             best = &commands[i];
     OTR_FAIL(&err, ARG, "unknown command (%s): the nearest is %s", err_quote(q, sizeof q, name, strlen(name)),
              best->name);

@@ -37,8 +37,7 @@ struct flag_set spec_flags(struct spec_opts *o)
 {
     static const struct flag flags[] = {
         {"--spec --spec-type", FLAG_LIST, SPEC_AT(methods), "METHOD",
-         "speculation: auto (default), none, METHOD:key=value,... ; or help", 0, 0,
-         "LLAMA_ARG_SPEC_TYPE"},
+         "speculation: auto (default), none, METHOD:key=value,... ; or help", 0, 0, "LLAMA_ARG_SPEC_TYPE"},
         {"--spec-draft-n-max", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
         {"--spec-draft-n-min", FLAG_INT, SPEC_AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)",
          0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MIN"},
@@ -47,8 +46,8 @@ struct flag_set spec_flags(struct spec_opts *o)
         {"--spec-default", FLAG_BOOL, SPEC_AT(preset), NULL, NULL, 0, 0, NULL},
         {"--prediction", FLAG_STR, SPEC_AT(prediction), "FILE", "the reply will resemble this text (an old file, say)",
          0, 0, NULL},
-        {"--verify", FLAG_STR, SPEC_AT(verify), "RULE",
-         "rule at temperature > 0 (gumbel); --spec help lists them", 0, 0, NULL},
+        {"--verify", FLAG_STR, SPEC_AT(verify), "RULE", "rule at temperature > 0 (gumbel); --spec help lists them", 0,
+         0, NULL},
         {"--show-drafts", FLAG_BOOL, SPEC_AT(show_drafts), NULL, "colour reply tokens by the method that drafted them",
          0, 0, NULL},
 #define T(i, name) {name, FLAG_STR, TUNE(i), "X", NULL, 0, 0, NULL}

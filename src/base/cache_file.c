@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/replace_file.h"
+
 /* As many bytes as there are, at most n; -1: an error. */
 static ssize_t read_all(int fd, char *buf, size_t n)
 {
@@ -64,37 +66,14 @@ static int make_dirs(const char *dir)
     return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-static int write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        const ssize_t w = write(fd, text, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return -1;
-        text += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
-
 int cache_write(const char *dir, const char *name, const char *text, size_t n)
 {
-    char path[PATH_MAX], temp[PATH_MAX];
+    char path[PATH_MAX];
+    struct replace_file r;
     if (make_dirs(dir) < 0 || snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path ||
-        snprintf(temp, sizeof temp, "%s/%s.XXXXXX", dir, name) >= (int)sizeof temp)
+        !replace_open(&r, path, 0600))
         return -1;
-    const int fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int rc = write_all(fd, text, n);
-    if (close(fd) < 0)
-        rc = -1;
-    if (rc < 0 || rename(temp, path) < 0) {
-        unlink(temp);
-        return -1;
-    }
-    return 0;
+    return replace_close(&r, fwrite(text, 1, n, r.f) == n) ? 0 : -1;
 }
 
 size_t cache_bytes(int level)

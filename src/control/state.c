@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/replace_file.h"
 #include "control/control_priv.h"
 
 #define HEAD "outrider-control 1"
@@ -86,22 +86,14 @@ static void save_times(FILE *f, const struct time_model *t)
 
 int control_save(const struct control *c, struct otr_err *err)
 {
-    char *tmp;
-    if (asprintf(&tmp, "%s.%ld", c->state_path, (long)getpid()) < 0)
-        return OTR_FAIL(err, NOMEM, "no memory for a file name");
-    FILE *f = fopen(tmp, "we");
-    int rc = f ? OTR_OK : OTR_FAIL(err, IO, "cannot write what was learnt (%.200s)", tmp);
-    if (f) {
-        fprintf(f, HEAD "\n");
-        save_times(f, &c->time);
+    struct replace_file r;
+    bool ok = replace_open(&r, c->state_path, 0666);
+    if (ok) {
+        fprintf(r.f, HEAD "\n");
+        save_times(r.f, &c->time);
         for (int d = 0; d < c->o.n_drafter; d++)
-            save_drafter(f, c->drafter[d].name, &c->st[d]);
-        const bool bad = ferror(f) != 0;
-        if (fclose(f) != 0 || bad || rename(tmp, c->state_path) != 0) {
-            unlink(tmp);
-            rc = OTR_FAIL(err, IO, "cannot write what was learnt (%.200s)", c->state_path);
-        }
+            save_drafter(r.f, c->drafter[d].name, &c->st[d]);
+        ok = replace_close(&r, true);
     }
-    free(tmp);
-    return rc;
+    return ok ? OTR_OK : OTR_FAIL(err, IO, "cannot write what was learnt (%.200s)", c->state_path);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/words.h"
+
 static const struct draft_method *const methods[] = {
 #define X(symbol) &draft_##symbol,
     DRAFT_LIST(X)
@@ -31,34 +33,12 @@ const struct draft_method *draft_find(const char *name)
     return NULL;
 }
 
-/* Edit distance of short words. */
-static int distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    const size_t n = strlen(b);
-    int row[MAX + 1];
-    if (n > MAX || strlen(a) > MAX)
-        return MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        int diag = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= n; j++) {
-            const int del = row[j] + 1, ins = row[j - 1] + 1, sub = diag + (a[i - 1] != b[j - 1]);
-            diag = row[j];
-            row[j] = del < ins ? (del < sub ? del : sub) : ins < sub ? ins : sub;
-        }
-    }
-    return row[n];
-}
-
 int draft_unknown(const char *name, struct otr_err *err)
 {
     int best = 0;
     char q[40];
     for (int i = 1; i < N_METHOD; i++)
-        if (distance(name, methods[i]->name) < distance(name, methods[best]->name))
+        if (word_distance(name, methods[i]->name) < word_distance(name, methods[best]->name))
             best = i;
     return OTR_FAIL(err, ARG, "unknown drafting method (--spec): '%s'; did you mean %s? --spec help lists them",
                     err_quote(q, sizeof q, name, strlen(name)), methods[best]->name);
@@ -106,7 +86,7 @@ int draft_param_check(const struct draft_env *env, const char *const *known, int
         bool found = false;
         for (int k = 0; k < n && !found; k++) {
             found = strcmp(known[k], key) == 0;
-            best = distance(key, known[k]) < distance(key, known[best]) ? k : best;
+            best = word_distance(key, known[k]) < word_distance(key, known[best]) ? k : best;
         }
         char q[40];
         if (!found && n == 0)

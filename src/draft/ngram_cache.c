@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/replace_file.h"
 #include "draft/draft.h"
 #include "draft/ngram_index.h"
 
@@ -183,17 +183,14 @@ static bool write_ngram(const struct table *t, const struct follower *first, FIL
 /* WHY silent on failure: what is lost is speed of later runs, and the reply is already out. */
 static void table_save(const struct table *t, const char *path)
 {
-    char *tmp;
-    if (asprintf(&tmp, "%s.%ld", path, (long)getpid()) < 0)
+    struct replace_file r;
+    if (!replace_open(&r, path, 0666))
         return;
-    FILE *f = fopen(tmp, "we");
-    bool ok = f != NULL;
+    bool ok = true;
     for (size_t i = 0; i < t->n_slot && ok; i++)
         if (t->slot[i])
-            ok = write_ngram(t, &t->f[t->slot[i] - 1], f);
-    if (f && (fclose(f) != 0 || !ok || rename(tmp, path) != 0))
-        unlink(tmp);
-    free(tmp);
+            ok = write_ngram(t, &t->f[t->slot[i] - 1], r.f);
+    replace_close(&r, ok);
 }
 
 /* ---- the method ---- */

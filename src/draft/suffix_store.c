@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/replace_file.h"
 
 #define HEAD "outrider-suffix 1\n"
 
@@ -138,16 +139,9 @@ static bool write_all(const struct suffix_store *s, FILE *f)
 /* WHY silent on failure: what is lost is speed of later runs, and the reply is already out. */
 static void save(const struct suffix_store *s)
 {
-    char *tmp;
-    if (asprintf(&tmp, "%s.%ld", s->path, (long)getpid()) < 0)
-        return;
-    FILE *f = fopen(tmp, "we");
-    if (f) {
-        const bool ok = write_all(s, f);
-        if (fclose(f) != 0 || !ok || rename(tmp, s->path) != 0)
-            unlink(tmp);
-    }
-    free(tmp);
+    struct replace_file r;
+    if (replace_open(&r, s->path, 0666))
+        replace_close(&r, write_all(s, r.f));
 }
 
 int suffix_store_open(struct suffix_store *s, const struct draft_env *env, int depth, size_t max_bytes,

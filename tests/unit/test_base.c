@@ -6,13 +6,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/ids.h"
+#include "base/replace_file.h"
 
 /* ---- errors ---- */
 
@@ -98,11 +101,51 @@ static void test_size_mul(void **state)
     assert_int_equal(size_mul(SIZE_MAX, SIZE_MAX), SIZE_MAX);
 }
 
+static void file_is(const char *path, const char *want)
+{
+    char got[16] = "";
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    got[fread(got, 1, sizeof got - 1, f)] = 0;
+    fclose(f);
+    assert_string_equal(got, want);
+}
+
+static void write_word(struct replace_file *r, const char *path, const char *word)
+{
+    assert_true(replace_open(r, path, 0666));
+    assert_true(fputs(word, r->f) >= 0);
+}
+
+/* Two writers at one name at once, one that gives up, one that has no folder; nothing else is left in the folder. */
+static void test_replace_file(void **state)
+{
+    char dir[] = "/tmp/outrider_base_XXXXXX", path[64];
+    struct replace_file a, b;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/x", dir);
+    write_word(&a, path, "one");
+    write_word(&b, path, "two");
+    assert_true(access(path, F_OK) != 0);
+    assert_true(replace_close(&a, true));
+    file_is(path, "one");
+    assert_true(replace_close(&b, true));
+    file_is(path, "two");
+    write_word(&a, path, "three");
+    assert_false(replace_close(&a, false));
+    file_is(path, "two");
+    assert_int_equal(unlink(path), 0);
+    assert_false(replace_open(&a, "/none/at/all", 0666));
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(rmdir(dir), 0); /* it is empty */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fail),  cmocka_unit_test(test_strerror), cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_arena), cmocka_unit_test(test_size_mul),
+        cmocka_unit_test(test_arena), cmocka_unit_test(test_size_mul), cmocka_unit_test(test_replace_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

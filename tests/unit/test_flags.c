@@ -176,8 +176,8 @@ static int osa(const char *a, int na, const char *b, int nb)
 static void test_distance(void **state)
 {
     (void)state;
-    assert_int_equal(flags_distance("kitten", "sitting"), 3);
-    assert_int_equal(flags_distance("--tmep", "--temp"), 1);
+    assert_int_equal(word_distance("kitten", "sitting"), 3);
+    assert_int_equal(word_distance("--tmep", "--temp"), 1);
     srand(7); /* seed 7 */
     for (int i = 0; i < 300; i++) {
         char a[8] = {0}, b[8] = {0};
@@ -186,11 +186,11 @@ static void test_distance(void **state)
             a[j] = (char)('a' + rand() % 3);
         for (int j = 0; j < nb; j++)
             b[j] = (char)('a' + rand() % 3);
-        assert_int_equal(flags_distance(a, b), osa(a, na, b, nb));
+        assert_int_equal(word_distance(a, b), osa(a, na, b, nb));
     }
     char longer[200] = {0};
     memset(longer, 'a', sizeof longer - 1);
-    assert_int_equal(flags_distance(longer, ""), 64); /* no more is looked at */
+    assert_int_equal(word_distance(longer, ""), 64); /* no more is looked at */
 }
 
 /* ---- run ---- */

@@ -157,30 +157,23 @@ static int read_file(struct bench *b, const char *file, struct otr_err *err)
 
 /* ---- measuring ---- */
 
-/* Opens method k. WHY anew for every reply: a drafter that has drafted for this prompt before would know the answer.
- * What the controller learnt stays: it knows times and chances, and no tokens. */
-static int open_method(struct bench *b, size_t k, struct otr_err *err)
+static int open_methods(struct bench *b, struct otr_err *err)
 {
-    char name[128];
-    snprintf(name, sizeof name, "%s", b->o->methods.v[k]);
-    char *at = strchr(name, '@');
-    if (at)
-        *at++ = 0;
-    const char *one = name;
-    const bool automatic = strcmp(name, "auto") == 0;
-    const struct otr_spec sp = {.methods = &one, .n_methods = automatic ? 0 : 1, .draft_fixed = at ? atoi(at) : 0};
-    const int rc = otr_engine_speculate(b->e, &sp, err);
-    if (rc < 0)
-        return rc;
-    if (b->spec[k]) {
-        struct control *fresh = b->e->spec->ctl;
-        b->e->spec->ctl = b->spec[k]->ctl;
-        b->spec[k]->ctl = fresh;
-        spec_free(b->spec[k]);
+    int rc = OTR_OK;
+    for (size_t k = 0; k < b->o->methods.n && rc == OTR_OK; k++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s", b->o->methods.v[k]);
+        char *at = strchr(name, '@');
+        if (at)
+            *at++ = 0;
+        const char *one = name;
+        const bool automatic = strcmp(name, "auto") == 0;
+        const struct otr_spec sp = {.methods = &one, .n_methods = automatic ? 0 : 1, .draft_fixed = at ? atoi(at) : 0};
+        rc = otr_engine_speculate(b->e, &sp, err);
+        b->spec[k] = b->e->spec; /* put away: the engine has it for a reply at a time */
+        b->e->spec = NULL;
     }
-    b->spec[k] = b->e->spec;
-    b->e->spec = NULL;
-    return OTR_OK;
+    return rc;
 }
 
 /* One reply after the prompt's rows, by method k (-1: plain). */
@@ -194,7 +187,8 @@ static int reply(struct bench *b, const struct task *t, struct otr_seq *base, in
                         .n_predicted = t->n_predicted};
     g.sampling.temp = b->o->temp;
     g.sampling.seed = 1;
-    int rc = k < 0 ? OTR_OK : open_method(b, (size_t)k, err);
+    /* WHY: a drafter that has drafted for this prompt before would know the answer */
+    int rc = k < 0 ? OTR_OK : spec_forget(b->spec[k], b->e, err);
     if (rc == OTR_OK)
         rc = otr_seq_fork(&s, base, err);
     if (rc < 0)
@@ -345,6 +339,8 @@ static int measure(struct bench *b, struct otr_err *err)
         rc = OTR_FAIL(err, ARG, "no prompts to measure (--prompts)");
     if (rc == OTR_OK && !(b->fig = calloc((size_t)b->n_category, sizeof *b->fig)))
         rc = OTR_FAIL(err, NOMEM, "no memory for the figures");
+    if (rc == OTR_OK)
+        rc = open_methods(b, err);
     for (int i = 0; i < b->n_task && rc == OTR_OK; i++) {
         bench_show_progress("prompt", i + 1, b->n_task);
         rc = run_task(b, &b->task[i], err);

@@ -82,11 +82,14 @@ struct spec {
     int n_d;
     struct control *ctl;
     enum accept_rule rule;
-    char *state_path, model_key[MODEL_KEY + 1];
+    uint64_t seed;                              /* of methods that draw at random */
+    char *state_path, model_key[MODEL_KEY + 1]; /* key: "" until a method may need it */
 };
 /* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */
 OTR_API void model_key(const struct otr_model *m, char *key);
 void spec_free(struct spec *sp);
+/* Every drafter as it was when opened; what the controller learnt stays: it knows times and chances, and no tokens. */
+int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err);
 void spec_seq_event(struct otr_seq *s, enum draft_event event);
 /* fit.c: T(rows) before the first step, from two layers and the head. */
 void fit_times(struct otr_engine *e, struct control *c);

@@ -15,7 +15,7 @@ void spec_free(struct spec *sp)
         return;
     control_close(sp->ctl, NULL);
     for (int i = 0; i < sp->n_d; i++) {
-        if (sp->d[i].m && sp->d[i].self)
+        if (sp->d[i].self)
             sp->d[i].m->close(sp->d[i].self);
         free(sp->d[i].words);
         free(sp->d[i].param);
@@ -48,29 +48,46 @@ static int parse_method(struct drafter *d, const char *text, struct otr_err *err
     return OTR_OK;
 }
 
-static int open_method(struct spec *sp, const struct otr_engine *e, const struct otr_spec *o, const char *text,
-                       struct otr_err *err)
+/* Opens the method of d with its parameters. */
+static int open_drafter(struct spec *sp, const struct otr_engine *e, struct drafter *d, struct otr_err *err)
+{
+    if (d->n_param > 0 &&
+        !sp->model_key[0]) /* WHY not always: it reads the vocabulary, and only parameters name files */
+        model_key(e->m, sp->model_key);
+    const struct draft_env env = {.tok = e->m->tok,
+                                  .n_vocab = e->m->info.n_vocab,
+                                  .model = sp->model_key,
+                                  .seed = sp->seed,
+                                  .param = d->param,
+                                  .n_param = d->n_param};
+    return d->m->open(&d->self, &env, err);
+}
+
+static int add_drafter(struct spec *sp, const struct otr_engine *e, const char *text, struct otr_err *err)
 {
     if (sp->n_d == CTL_MAX_DRAFTERS)
         return OTR_FAIL(err, LIMIT, "more than %d drafting methods", CTL_MAX_DRAFTERS);
     struct drafter *d = &sp->d[sp->n_d++];
-    int rc = parse_method(d, text, err);
+    const int rc = parse_method(d, text, err);
     if (rc < 0)
         return rc;
-    const struct draft_method *m = draft_find(d->words);
-    if (!m)
+    if (!(d->m = draft_find(d->words)))
         return draft_unknown(d->words, err);
-    const struct draft_env env = {.tok = e->m->tok,
-                                  .n_vocab = e->m->info.n_vocab,
-                                  .model = sp->model_key,
-                                  .seed = o->seed,
-                                  .param = d->param,
-                                  .n_param = d->n_param};
-    if ((rc = m->open(&d->self, &env, err)) < 0)
-        return rc;
-    d->m = m;
-    return OTR_OK;
+    return open_drafter(sp, e, d, err);
 }
+
+int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err)
+{
+    int rc = OTR_OK;
+    for (int i = 0; i < sp->n_d && rc == OTR_OK; i++) {
+        sp->d[i].m->close(sp->d[i].self);
+        sp->d[i].self = NULL;
+        rc = open_drafter(sp, e, &sp->d[i], err);
+    }
+    return rc;
+}
+
+#define FNV_START 0xcbf29ce484222325ull
 
 static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
 {
@@ -82,7 +99,7 @@ static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
 
 void model_key(const struct otr_model *m, char *key)
 {
-    uint64_t h = 0xcbf29ce484222325ull;
+    uint64_t h = FNV_START;
     for (int32_t id = 0; id < tokenizer_n_vocab(m->tok); id++) {
         size_t n;
         const char *p = tokenizer_bytes(m->tok, id, true, &n);
@@ -91,29 +108,28 @@ void model_key(const struct otr_model *m, char *key)
     snprintf(key, MODEL_KEY + 1, "%016llx", (unsigned long long)h);
 }
 
-/* Names of the files that outlive the engine: by vocabulary; the times by weights and machine settings too. */
-static int make_keys(struct spec *sp, const struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
+/* The name of the file of what the controller learns: by the weights' shape, the kernels and the threads. */
+static int name_state(struct spec *sp, const struct otr_engine *e, const char *dir, struct otr_err *err)
 {
     const struct otr_model_info *m = &e->m->info;
-    const int n_thr = pool_n_threads(e->pool);
-    uint64_t h = hash_bytes(0xcbf29ce484222325ull, &m->tensor_bytes, sizeof m->tensor_bytes);
+    uint64_t h = hash_bytes(FNV_START, m->name, strlen(m->name));
     h = hash_bytes(h, &m->n_params, sizeof m->n_params);
-    model_key(e->m, sp->model_key);
-    if (o->dir && asprintf(&sp->state_path, "%s/control-%s-%08x-%s-%d.txt", o->dir, sp->model_key, (unsigned)h, m->kern,
-                           n_thr) < 0)
-        sp->state_path = NULL;
-    if (o->dir && !sp->state_path)
-        return OTR_FAIL(err, NOMEM, "no memory for file names");
-    return OTR_OK;
+    h = hash_bytes(h, &m->tensor_bytes, sizeof m->tensor_bytes);
+    h = hash_bytes(h, &m->n_vocab, sizeof m->n_vocab);
+    if (asprintf(&sp->state_path, "%s/control-%016llx-%s-%d.txt", dir, (unsigned long long)h, m->kern,
+                 pool_n_threads(e->pool)) >= 0)
+        return OTR_OK;
+    sp->state_path = NULL;
+    return OTR_FAIL(err, NOMEM, "no memory for a file name");
 }
 
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
 {
     const char *const *methods = o->n_methods > 0 ? o->methods : auto_methods;
     const size_t n = o->n_methods > 0 ? o->n_methods : sizeof auto_methods / sizeof *auto_methods;
-    int rc = make_keys(sp, e, o, err);
+    int rc = o->dir ? name_state(sp, e, o->dir, err) : OTR_OK;
     for (size_t i = 0; i < n && rc == OTR_OK; i++)
-        rc = open_method(sp, e, o, methods[i], err);
+        rc = add_drafter(sp, e, methods[i], err);
     if (rc < 0)
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
@@ -146,6 +162,7 @@ int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *o, struct 
         if (!(sp = calloc(1, sizeof *sp)))
             return OTR_FAIL(err, NOMEM, "no memory for speculation");
         sp->rule = (enum accept_rule)rule;
+        sp->seed = o->seed;
         const int rc = open_all(sp, e, o, err);
         if (rc < 0) {
             spec_free(sp);

@@ -16,70 +16,15 @@
 #include <cmocka.h>
 
 #include "kern/half.h"
-#include "support/kern_check.h"
+#include "support/attn_check.h"
 
-enum { SEED = 20260415, MAX_BLK = ATTN_CHUNK / ATTN_BLOCK, MAX_Q = 48, N_CASES = 150 };
+enum { SEED = 20260415, MAX_BLK = ATTN_MAX_BLK, MAX_Q = 48, N_CASES = 150 };
 #define U 0x1p-24
 
 static const char *const level_name[] = {"c", "avx2", "avx512vnni"};
 enum { N_LEVELS = sizeof level_name / sizeof *level_name };
 
 enum range_kind { RANGE_CHAIN, RANGE_WINDOW, RANGE_ANY, RANGE_ONE, RANGE_N };
-
-/* One chunk's inputs. kv: exact values as stored. */
-struct attn_case {
-    enum kv_type type;
-    int n_blk, d_head, n_q;
-    float softcap;
-    size_t ld_q, ld_acc;
-    struct guard k_blk[MAX_BLK], v_blk[MAX_BLK], q, lo, hi;
-    const void *k[MAX_BLK], *v[MAX_BLK];
-};
-
-/* What a call wrote. */
-struct attn_out {
-    struct guard score, max, sum, acc;
-};
-
-static struct attn_out out_make(const struct attn_case *c)
-{
-    const size_t n = (size_t)c->n_q;
-    return (struct attn_out){guard_alloc(n * ATTN_CHUNK * sizeof(float)), guard_alloc(n * sizeof(float)),
-                             guard_alloc(n * sizeof(float)),
-                             guard_alloc(((n - 1) * c->ld_acc + (size_t)c->d_head) * sizeof(float))};
-}
-
-static void out_free(struct attn_out *o)
-{
-    guard_free(&o->score);
-    guard_free(&o->max);
-    guard_free(&o->sum);
-    guard_free(&o->acc);
-}
-
-/* Queries [q0, q0 + n). */
-static void run(const struct kernels *k, const struct attn_case *c, const struct attn_out *o, int q0, int n)
-{
-    const struct attn_chunk a = {
-        .k = c->k,
-        .v = c->v,
-        .kv_type = c->type,
-        .n_blk = c->n_blk,
-        .d_head = c->d_head,
-        .n_q = n,
-        .q = (const float *)c->q.p + (size_t)q0 * c->ld_q,
-        .ld_q = c->ld_q,
-        .lo = (const int *)c->lo.p + q0,
-        .hi = (const int *)c->hi.p + q0,
-        .softcap = c->softcap,
-        .score = (float *)o->score.p + q0 * ATTN_CHUNK,
-        .max = (float *)o->max.p + q0,
-        .sum = (float *)o->sum.p + q0,
-        .acc = (float *)o->acc.p + (size_t)q0 * c->ld_acc,
-        .ld_acc = c->ld_acc,
-    };
-    k->attn(&a);
-}
 
 static void ranges_fill(struct test_rng *r, struct attn_case *c, enum range_kind kind)
 {
@@ -106,7 +51,7 @@ static int seen_by(const struct attn_case *c, int p)
 {
     int n = 0;
     for (int i = 0; i < c->n_q; i++)
-        n += ((const int *)c->lo.p)[i] <= p && p < ((const int *)c->hi.p)[i];
+        n += attn_lo(c)[i] <= p && p < attn_hi(c)[i];
     return n;
 }
 
@@ -123,21 +68,14 @@ static struct attn_case case_make(struct test_rng *r, const struct kernels *k, i
     const float spread = whole ? 0 : (float)(1 << rng_below(r, 4)); /* scores of unit size to sharp ones */
     c.ld_q = dh * (size_t)(1 + rng_below(r, 2));
     c.ld_acc = dh * (size_t)(1 + rng_below(r, 3));
-    c.q = guard_alloc(((size_t)(c.n_q - 1) * c.ld_q + dh) * sizeof(float));
-    c.lo = guard_alloc((size_t)c.n_q * sizeof(int));
-    c.hi = guard_alloc((size_t)c.n_q * sizeof(int));
+    attn_queries_make(&c);
     for (int i = 0; i < c.n_q; i++)
         for (size_t d = 0; d < dh; d++)
             ((float *)c.q.p)[(size_t)i * c.ld_q + d] =
                 whole ? (float)(rng_below(r, 7) - 3) : rng_normal(r) * spread / sqrtf((float)c.d_head);
     ranges_fill(r, &c, (enum range_kind)rng_below(r, RANGE_N));
     for (int b = 0; b < c.n_blk; b++) {
-        c.k_blk[b] = guard_alloc(blk_bytes);
-        c.v_blk[b] = guard_alloc(blk_bytes);
-        memset(c.k_blk[b].p, 0xff, blk_bytes); /* NaN of both types */
-        memset(c.v_blk[b].p, 0xff, blk_bytes);
-        c.k[b] = c.k_blk[b].p;
-        c.v[b] = c.v_blk[b].p;
+        attn_block_make(&c, b, blk_bytes);
         for (int j = 0; j < 8; j++) {
             float kv[2][256];
             const int bad = n_nan > 0 && rng_below(r, 8 * c.n_blk) < n_nan;
@@ -152,52 +90,6 @@ static struct attn_case case_make(struct test_rng *r, const struct kernels *k, i
         }
     }
     return c;
-}
-
-static void case_free(struct attn_case *c)
-{
-    for (int b = 0; b < c->n_blk; b++) {
-        guard_free(&c->k_blk[b]);
-        guard_free(&c->v_blk[b]);
-    }
-    guard_free(&c->q);
-    guard_free(&c->lo);
-    guard_free(&c->hi);
-}
-
-static long differ(const float *a, const float *b, int n)
-{
-    long bad = 0;
-    for (int i = 0; i < n; i++)
-        bad += !same_bits(a[i], b[i]);
-    return bad;
-}
-
-static long outs_differ(const struct attn_case *c, const struct attn_out *a, const struct attn_out *b)
-{
-    long bad = differ(a->max.p, b->max.p, c->n_q) + differ(a->sum.p, b->sum.p, c->n_q);
-    for (int i = 0; i < c->n_q; i++)
-        bad += differ((const float *)a->acc.p + (size_t)i * c->ld_acc, (const float *)b->acc.p + (size_t)i * c->ld_acc,
-                      c->d_head);
-    for (size_t i = 0; i + c->ld_acc < (size_t)c->n_q * c->ld_acc; i++) /* nothing between the rows */
-        bad += i % c->ld_acc >= (size_t)c->d_head && float_bits(((const float *)b->acc.p)[i]) != 0xa5a5a5a5u;
-    return bad;
-}
-
-/* -- the same bits: as another level, and as each query alone */
-
-static long check_same(const struct kernels *ref, const struct kernels *k, const struct attn_case *c)
-{
-    struct attn_out want = out_make(c), got = out_make(c), alone = out_make(c);
-    run(ref, c, &want, 0, c->n_q);
-    run(k, c, &got, 0, c->n_q);
-    for (int i = 0; i < c->n_q; i++)
-        run(k, c, &alone, i, 1);
-    const long bad = outs_differ(c, &want, &got) + outs_differ(c, &want, &alone);
-    out_free(&want);
-    out_free(&got);
-    out_free(&alone);
-    return bad;
 }
 
 /* -- accuracy: a plain softmax in double over the stored values */
@@ -230,11 +122,11 @@ static double score_ref(const struct attn_case *c, int i, int p, double *err)
  * rounding of score - max, and exp itself (2 u); a chain of n fma adds n u. */
 static long check_accuracy_of(const struct kernels *k, const struct attn_case *c, double *worst)
 {
-    struct attn_out o = out_make(c);
+    struct attn_out o = attn_out_make(c);
     long bad = 0;
-    run(k, c, &o, 0, c->n_q);
+    attn_run(k, c, &o, 0, c->n_q);
     for (int i = 0; i < c->n_q; i++) {
-        const int lo = ((const int *)c->lo.p)[i], hi = ((const int *)c->hi.p)[i];
+        const int lo = attn_lo(c)[i], hi = attn_hi(c)[i];
         double s[ATTN_CHUNK], max = -HUGE_VAL, min = HUGE_VAL, err = 0.0, sum = 0.0;
         int broken = 0;
         for (int p = lo; p < hi; p++) {
@@ -269,18 +161,18 @@ static long check_accuracy_of(const struct kernels *k, const struct attn_case *c
             *worst = fmax(*worst, limit > 0 ? off / limit : 0);
         }
     }
-    out_free(&o);
+    attn_out_free(&o);
     return bad;
 }
 
 /* Whole numbers: the maximum is exact, and a query that sees one position has sum 1 and that position's values. */
 static long check_whole(const struct kernels *k, const struct attn_case *c)
 {
-    struct attn_out o = out_make(c);
+    struct attn_out o = attn_out_make(c);
     long bad = 0;
-    run(k, c, &o, 0, c->n_q);
+    attn_run(k, c, &o, 0, c->n_q);
     for (int i = 0; i < c->n_q; i++) {
-        const int lo = ((const int *)c->lo.p)[i], hi = ((const int *)c->hi.p)[i];
+        const int lo = attn_lo(c)[i], hi = attn_hi(c)[i];
         double max = -HUGE_VAL, err;
         for (int p = lo; p < hi; p++)
             max = fmax(max, score_ref(c, i, p, &err));
@@ -292,7 +184,7 @@ static long check_whole(const struct kernels *k, const struct attn_case *c)
             bad += (double)((const float *)o.acc.p)[(size_t)i * c->ld_acc + (size_t)d] !=
                    kv_value(c->v[lo / 8], lo % 8 * c->d_head + d, c->type);
     }
-    out_free(&o);
+    attn_out_free(&o);
     return bad;
 }
 
@@ -303,8 +195,8 @@ static long check_level(const struct kernels *ref, const struct kernels *k, int 
     long bad = 0;
     for (int i = 0; i < n; i++) {
         struct attn_case c = case_make(&r, k, i % 4 == 3, i % 4 == 1 ? 1 + rng_below(&r, 3) : 0);
-        bad += check_same(ref, k, &c) + (i % 4 == 3 ? check_whole(k, &c) : check_accuracy_of(k, &c, worst));
-        case_free(&c);
+        bad += attn_check_same(ref, k, &c) + (i % 4 == 3 ? check_whole(k, &c) : check_accuracy_of(k, &c, worst));
+        attn_case_free(&c);
     }
     return bad;
 }
@@ -350,7 +242,7 @@ static long check_merge(const struct kernels *ref, const struct kernels *k, uint
             l += exp((double)pm[c] - top) * (double)ps[c];
         ref->attn_merge(want.p, DH, n_chunk, pm, ps, pa, LD);
         k->attn_merge(po, DH, n_chunk, pm, ps, pa, LD);
-        bad += differ(want.p, po, DH);
+        bad += floats_differ(want.p, po, DH);
         for (int d = 0; d < DH;
              d++) { /* weights: 2 u and the difference's rounding; two chains; quotient and product */
             double v = 0.0, abs_v = 0.0, range = 0.0;
@@ -398,11 +290,11 @@ static void test_split(void **state)
             int *lo = c.lo.p, *hi = c.hi.p;
             const int a = lo[0], b = hi[0], mid = a + (b - a) / 2;
             float max[3], sum[3], acc[3][256], whole[256], parts[256];
-            struct attn_out o = out_make(&c);
+            struct attn_out o = attn_out_make(&c);
             for (int i = 0; i < 3 && mid > a; i++) { /* all, left, right */
                 lo[0] = i == 2 ? mid : a;
                 hi[0] = i == 1 ? mid : b;
-                run(&k, &c, &o, 0, 1);
+                attn_run(&k, &c, &o, 0, 1);
                 max[i] = *(float *)o.max.p;
                 sum[i] = *(float *)o.sum.p;
                 memcpy(acc[i], o.acc.p, (size_t)c.d_head * sizeof(float));
@@ -421,8 +313,8 @@ static void test_split(void **state)
                 for (int d = 0; d < c.d_head; d++)
                     assert_true(fabs((double)whole[d] - (double)parts[d]) <= (8 * err + 1800 * U) * top);
             }
-            out_free(&o);
-            case_free(&c);
+            attn_out_free(&o);
+            attn_case_free(&c);
         }
     }
 }
@@ -521,7 +413,7 @@ static void test_bench(void **state)
     c.hi = guard_alloc((size_t)c.n_q * sizeof(int));
     for (int i = 0; i < c.n_q * DH; i++)
         ((float *)c.q.p)[i] = rng_unit(&r) / 8.0f;
-    struct attn_out o = out_make(&c);
+    struct attn_out o = attn_out_make(&c);
     printf("bench %s, attention of a 135M pass at 256 positions, ms:", k.level);
     for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
         double best = HUGE_VAL;
@@ -536,13 +428,13 @@ static void test_bench(void **state)
                     c.k[b] = kv + (2 * h * MAX_BLK + b) * BLK;
                     c.v[b] = kv + ((2 * h + 1) * MAX_BLK + b) * BLK;
                 }
-                run(&k, &c, &o, 0, toks[t] * GROUP);
+                attn_run(&k, &c, &o, 0, toks[t] * GROUP);
             }
             best = fmin(best, now_ms() - start);
         }
         printf(" %d tokens %.2f%s", toks[t], best, t + 1 < sizeof toks / sizeof *toks ? "," : "\n");
     }
-    out_free(&o);
+    attn_out_free(&o);
     guard_free(&c.q);
     guard_free(&c.lo);
     guard_free(&c.hi);

@@ -16,9 +16,9 @@
 #include "kern/half.h"
 #include "kern/kv_q8.h"
 #include "kv/kv.h"
-#include "support/kern_check.h"
+#include "support/attn_check.h"
 
-enum { SEED = 20261125, MAX_BLK = ATTN_CHUNK / ATTN_BLOCK, MAX_Q = 48, MAX_DH = 512, N_CASES = 120 };
+enum { SEED = 20261125, MAX_BLK = ATTN_MAX_BLK, MAX_Q = 48, MAX_DH = 512, N_CASES = 120 };
 #define U 0x1p-24
 
 static const char *const level_name[] = {"c", "avx2", "avx512vnni"};
@@ -98,80 +98,27 @@ static void test_rows(void **state)
 
 enum fill { FILL_NORMAL, FILL_DAMAGED, FILL_LARGEST, FILL_N }; /* largest: all codes +-127 */
 
-struct chunk_case {
-    int n_blk, d_head, n_q;
-    float softcap;
-    size_t ld_q, ld_acc;
-    struct guard k_blk[MAX_BLK], v_blk[MAX_BLK], q;
-    const void *k[MAX_BLK], *v[MAX_BLK];
-    int lo[MAX_Q], hi[MAX_Q];
-};
-
-struct chunk_out {
-    struct guard score, max, sum, acc;
-};
-
-static struct chunk_out out_make(const struct chunk_case *c)
-{
-    const size_t n = (size_t)c->n_q;
-    return (struct chunk_out){guard_alloc(n * ATTN_CHUNK * sizeof(float)), guard_alloc(n * sizeof(float)),
-                              guard_alloc(n * sizeof(float)),
-                              guard_alloc(((n - 1) * c->ld_acc + (size_t)c->d_head) * sizeof(float))};
-}
-
-static void out_free(struct chunk_out *o)
-{
-    guard_free(&o->score);
-    guard_free(&o->max);
-    guard_free(&o->sum);
-    guard_free(&o->acc);
-}
-
-/* Queries [q0, q0 + n). */
-static void run(const struct kernels *k, const struct chunk_case *c, const struct chunk_out *o, int q0, int n)
-{
-    const struct attn_chunk a = {
-        .k = c->k,
-        .v = c->v,
-        .kv_type = KV_Q8,
-        .n_blk = c->n_blk,
-        .d_head = c->d_head,
-        .n_q = n,
-        .q = (const float *)c->q.p + (size_t)q0 * c->ld_q,
-        .ld_q = c->ld_q,
-        .lo = c->lo + q0,
-        .hi = c->hi + q0,
-        .softcap = c->softcap,
-        .score = (float *)o->score.p + q0 * ATTN_CHUNK,
-        .max = (float *)o->max.p + q0,
-        .sum = (float *)o->sum.p + q0,
-        .acc = (float *)o->acc.p + (size_t)q0 * c->ld_acc,
-        .ld_acc = c->ld_acc,
-    };
-    k->attn_q8(&a);
-}
-
 /* Rows of a chain, of a window, or anything. */
-static void ranges_fill(struct test_rng *r, struct chunk_case *c)
+static void ranges_fill(struct test_rng *r, struct attn_case *c)
 {
     const int end = 8 * c->n_blk, kind = rng_below(r, 3), group = 1 + rng_below(r, 4), last = end - rng_below(r, 8);
     for (int i = 0; i < c->n_q; i++) {
         const int at = last - (c->n_q - 1) / group + i / group;
-        c->lo[i] = 0;
-        c->hi[i] = at < 1 ? 1 : at;
-        if (kind == 1 && c->hi[i] > end / 3 + 1)
-            c->lo[i] = c->hi[i] - end / 3 - 1;
+        attn_lo(c)[i] = 0;
+        attn_hi(c)[i] = at < 1 ? 1 : at;
+        if (kind == 1 && attn_hi(c)[i] > end / 3 + 1)
+            attn_lo(c)[i] = attn_hi(c)[i] - end / 3 - 1;
         if (kind == 2) {
-            c->hi[i] = 1 + rng_below(r, end);
-            c->lo[i] = rng_below(r, c->hi[i]);
+            attn_hi(c)[i] = 1 + rng_below(r, end);
+            attn_lo(c)[i] = rng_below(r, attn_hi(c)[i]);
         }
     }
 }
 
-static int is_seen(const struct chunk_case *c, int p)
+static int is_seen(const struct attn_case *c, int p)
 {
     for (int i = 0; i < c->n_q; i++)
-        if (c->lo[i] <= p && p < c->hi[i])
+        if (attn_lo(c)[i] <= p && p < attn_hi(c)[i])
             return 1;
     return 0;
 }
@@ -183,31 +130,27 @@ static void values_fill(struct test_rng *r, float *x, int n, enum fill fill, flo
         x[i] = fill == FILL_LARGEST ? (one_sign || rng_below(r, 2) ? size : -size) : rng_normal(r) * size;
 }
 
-static struct chunk_case case_make(struct test_rng *r, const struct kernels *k, enum fill fill)
+static struct attn_case case_make(struct test_rng *r, const struct kernels *k, enum fill fill)
 {
     static const int heads[] = {64, 256, 8, 80, 96, 128, 24, MAX_DH};
-    struct chunk_case c = {.n_blk = 1 + rng_below(r, MAX_BLK),
-                           .d_head = heads[rng_below(r, 8)],
-                           .n_q = 1 + rng_below(r, rng_below(r, 2) ? 7 : MAX_Q),
-                           .softcap = rng_below(r, 4) ? 0.0f : 20.0f};
+    struct attn_case c = {.type = KV_Q8,
+                          .n_blk = 1 + rng_below(r, MAX_BLK),
+                          .d_head = heads[rng_below(r, 8)],
+                          .n_q = 1 + rng_below(r, rng_below(r, 2) ? 7 : MAX_Q),
+                          .softcap = rng_below(r, 4) ? 0.0f : 20.0f};
     const size_t dh = (size_t)c.d_head, blk_bytes = 8 * (dh + 4);
     float x[MAX_DH];
     char row[MAX_DH + 4];
     c.ld_q = dh * (size_t)(1 + rng_below(r, 2));
     c.ld_acc = dh * (size_t)(1 + rng_below(r, 3));
-    c.q = guard_alloc(((size_t)(c.n_q - 1) * c.ld_q + dh) * sizeof(float));
+    attn_queries_make(&c);
     for (int i = 0; i < c.n_q; i++) {
         values_fill(r, x, c.d_head, fill, (float)(1 << rng_below(r, 4)) / sqrtf((float)c.d_head));
         k->q8_row((float *)c.q.p + (size_t)i * c.ld_q, x, c.d_head, 0);
     }
     ranges_fill(r, &c);
     for (int b = 0; b < c.n_blk; b++) {
-        c.k_blk[b] = guard_alloc(blk_bytes);
-        c.v_blk[b] = guard_alloc(blk_bytes);
-        memset(c.k_blk[b].p, 0xff, blk_bytes); /* scales NaN */
-        memset(c.v_blk[b].p, 0xff, blk_bytes);
-        c.k[b] = c.k_blk[b].p;
-        c.v[b] = c.v_blk[b].p;
+        attn_block_make(&c, b, blk_bytes);
         for (int j = 0; j < 8; j++) {
             if (!is_seen(&c, 8 * b + j))
                 continue;
@@ -227,48 +170,8 @@ static struct chunk_case case_make(struct test_rng *r, const struct kernels *k, 
     return c;
 }
 
-static void case_free(struct chunk_case *c)
-{
-    for (int b = 0; b < c->n_blk; b++) {
-        guard_free(&c->k_blk[b]);
-        guard_free(&c->v_blk[b]);
-    }
-    guard_free(&c->q);
-}
-
-static long differ(const float *a, const float *b, int n)
-{
-    long bad = 0;
-    for (int i = 0; i < n; i++)
-        bad += !same_bits(a[i], b[i]);
-    return bad;
-}
-
-/* As another level, and as each query alone; nothing is written between the rows. */
-static long check_same(const struct kernels *ref, const struct kernels *k, const struct chunk_case *c)
-{
-    struct chunk_out want = out_make(c), got = out_make(c), alone = out_make(c);
-    const struct chunk_out *const made[] = {&got, &alone};
-    long bad = 0;
-    run(ref, c, &want, 0, c->n_q);
-    run(k, c, &got, 0, c->n_q);
-    for (int i = 0; i < c->n_q; i++)
-        run(k, c, &alone, i, 1);
-    for (int m = 0; m < 2; m++) {
-        const float *acc = made[m]->acc.p;
-        bad += differ(want.max.p, made[m]->max.p, c->n_q) + differ(want.sum.p, made[m]->sum.p, c->n_q);
-        for (size_t i = 0; i < (size_t)(c->n_q - 1) * c->ld_acc + (size_t)c->d_head; i++)
-            bad += i % c->ld_acc < (size_t)c->d_head ? !same_bits(acc[i], ((const float *)want.acc.p)[i])
-                                                     : float_bits(acc[i]) != 0xa5a5a5a5u;
-    }
-    out_free(&want);
-    out_free(&got);
-    out_free(&alone);
-    return bad;
-}
-
 /* What the layout of kv_q8.h holds, in double. */
-static double k_value(const struct chunk_case *c, int p, int d)
+static double k_value(const struct attn_case *c, int p, int d)
 {
     const uint8_t *b = c->k[p / 8];
     float scale;
@@ -276,7 +179,7 @@ static double k_value(const struct chunk_case *c, int p, int d)
     return (double)scale * (b[d / 4 * 32 + p % 8 * 4 + d % 4] - 128);
 }
 
-static double v_value(const struct chunk_case *c, int p, int d)
+static double v_value(const struct attn_case *c, int p, int d)
 {
     const int8_t *b = c->v[p / 8];
     float scale;
@@ -286,7 +189,7 @@ static double v_value(const struct chunk_case *c, int p, int d)
 
 /* Score of query i at position p. Its sum is exact: off by the roundings of d_q * d_k and of the product, 2 u together;
  * the cap adds 8 u (test_ops.c). */
-static double score_ref(const struct chunk_case *c, int i, int p, double *err)
+static double score_ref(const struct attn_case *c, int i, int p, double *err)
 {
     const int8_t *q = (const int8_t *)((const float *)c->q.p + (size_t)i * c->ld_q);
     float d_q;
@@ -304,16 +207,16 @@ static double score_ref(const struct chunk_case *c, int i, int p, double *err)
 
 /* max, sum and acc of every query against one softmax in double. A score off by e makes p off by e relatively; so do
  * the maximum, the rounding of score - max, exp itself (2 u) and p * d_v (u); a chain of n fma adds n u. */
-static long check_numbers(const struct kernels *k, const struct chunk_case *c, double *worst)
+static long check_numbers(const struct kernels *k, const struct attn_case *c, double *worst)
 {
-    struct chunk_out o = out_make(c);
+    struct attn_out o = attn_out_make(c);
     long bad = 0;
-    run(k, c, &o, 0, c->n_q);
+    attn_run(k, c, &o, 0, c->n_q);
     for (int i = 0; i < c->n_q; i++) {
         const float *acc = (const float *)o.acc.p + (size_t)i * c->ld_acc, got_sum = ((const float *)o.sum.p)[i];
         double s[ATTN_CHUNK], max = -HUGE_VAL, min = HUGE_VAL, err = 0.0, sum = 0.0;
         int bad_k = 0, bad_v = 0;
-        for (int p = c->lo[i]; p < c->hi[i]; p++) {
+        for (int p = attn_lo(c)[i]; p < attn_hi(c)[i]; p++) {
             double e;
             s[p] = score_ref(c, i, p, &e);
             bad_k |= isnan(s[p]);
@@ -328,13 +231,13 @@ static long check_numbers(const struct kernels *k, const struct chunk_case *c, d
         if (bad_k || bad_v)
             continue;
         bad += !(fabs((double)((const float *)o.max.p)[i] - max) <= err);
-        for (int p = c->lo[i]; p < c->hi[i]; p++)
+        for (int p = attn_lo(c)[i]; p < attn_hi(c)[i]; p++)
             sum += exp(s[p] - max);
-        const double rel = 2 * err + (max - min) * U + 3 * U + (c->hi[i] - c->lo[i]) * U;
+        const double rel = 2 * err + (max - min) * U + 3 * U + (attn_hi(c)[i] - attn_lo(c)[i]) * U;
         bad += !(fabs((double)got_sum - sum) <= rel * sum);
         for (int d = 0; d < c->d_head; d++) {
             double v = 0.0, abs_v = 0.0;
-            for (int p = c->lo[i]; p < c->hi[i]; p++) {
+            for (int p = attn_lo(c)[i]; p < attn_hi(c)[i]; p++) {
                 const double x = exp(s[p] - max) * v_value(c, p, d);
                 v += x;
                 abs_v += fabs(x);
@@ -343,7 +246,7 @@ static long check_numbers(const struct kernels *k, const struct chunk_case *c, d
             *worst = fmax(*worst, abs_v > 0 ? fabs((double)acc[d] - v) / (rel * abs_v) : 0);
         }
     }
-    out_free(&o);
+    attn_out_free(&o);
     return bad;
 }
 
@@ -352,9 +255,9 @@ static long check_level(const struct kernels *ref, const struct kernels *k, int 
     struct test_rng r = {.seed = SEED};
     long bad = 0;
     for (int i = 0; i < n; i++) {
-        struct chunk_case c = case_make(&r, k, (enum fill)(i % FILL_N));
-        bad += check_same(ref, k, &c) + check_numbers(k, &c, worst);
-        case_free(&c);
+        struct attn_case c = case_make(&r, k, (enum fill)(i % FILL_N));
+        bad += attn_check_same(ref, k, &c) + check_numbers(k, &c, worst);
+        attn_case_free(&c);
     }
     return bad;
 }

@@ -197,15 +197,16 @@ OTR_API int32_t otr_seq_sample(struct otr_seq *s, const struct otr_sampling *sp,
 
 enum { OTR_SPEC_MAX = 31 }; /* most drafted tokens of one step */
 
-/* How an engine drafts. The reply is the same bytes with any of it, unless `verify` names a rule that says otherwise. */
+/* How an engine drafts. The reply is the same bytes with any of it, unless `verify` names a rule that says otherwise.
+ */
 struct otr_spec {
     const char *const *methods; /* [n_methods] "METHOD" or "METHOD:key=value,..."; candidates, the most valuable wins */
     size_t n_methods;           /* 0: automatic */
     const char *verify;         /* rule at temperature > 0; NULL: "gumbel" */
-    int draft_max, draft_min;   /* entries of a draft: a cap (0: OTR_SPEC_MAX), and what is not worth verifying (0: 1) */
-    int draft_fixed;            /* > 0: always so many where there are so many; 0: the controller chooses */
-    const char *dir;            /* folder for what is learnt; NULL: nothing outlives the engine */
-    uint64_t seed;              /* of methods that draw at random */
+    int draft_max, draft_min; /* entries of a draft: a cap (0: OTR_SPEC_MAX), and what is not worth verifying (0: 1) */
+    int draft_fixed;          /* > 0: always so many where there are so many; 0: the controller chooses */
+    const char *dir;          /* folder for what is learnt; NULL: nothing outlives the engine */
+    uint64_t seed;            /* of methods that draw at random */
 };
 /* Replies of this engine from now on draft as spec says; NULL: plain decoding, as at first. Call it between replies.
  * OTR_E_ARG: an unknown method, parameter or rule (the message names the nearest known one). */

@@ -1,7 +1,8 @@
 /* A datastore: the tokens of a corpus and their suffix array, in a file that is mapped and never read whole.
  *
  * File, little-endian: 16 bytes "OUTRIDER-DATA 1\n", vocabulary key (16 hex digits), uint32 n_vocab, uint32 0, uint64
- * n, then n ids (int32), then n places (uint32) in the order of what begins there. Read next: rest.c; app/datastore_build.c.
+ * n, then n ids (int32), then n places (uint32) in the order of what begins there. Read next: rest.c;
+ * app/datastore_build.c.
  */
 #ifndef OTR_DRAFT_DATASTORE_H
 #define OTR_DRAFT_DATASTORE_H

@@ -38,11 +38,19 @@ for what in "${@:-dequant gumbel rules tokenizer equality spec oracle}"; do
         spec) # resumes: delete the progress files to begin anew
             data=../shared/data
             sets="$prompts $data/humanevalpack/python.jsonl $data/edit-eval/edit_eval.jsonl $data/mt-bench/question.jsonl $data/mbpp/mbpp.jsonl"
-            # shellcheck disable=SC2086
-            for way in auto shuffle; do run "spec $way" build/tests/proof_spec "$smollm2" $way 1000 256 build/proof_$way.txt $sets; done
-            # shellcheck disable=SC2086
+            parts() { # one process a core: proof_spec MODEL WAYS N_PROMPTS N_TOK
+                local pids=() n=0 bad=0
+                for ((n = 0; n < $(nproc); n++)); do
+                    # shellcheck disable=SC2086
+                    build/tests/proof_spec "$@" "$n/$(nproc)" "build/proof_$2_$(basename "$1" .gguf)_$n.txt" $sets &
+                    pids+=($!)
+                done
+                for n in "${pids[@]}"; do wait "$n" || bad=1; done
+                return $bad
+            }
+            run "spec auto and shuffle" parts "$smollm2" both 1000 256
             for m in SmolLM2-135M-Instruct-Q4_1 SmolLM2-135M-Instruct-F16 gemma-3-270m-Q4_K_M; do
-                run "spec each" build/tests/proof_spec "$models/$m.gguf" each 40 128 build/proof_each_$m.txt $sets
+                run "spec each" parts "$models/$m.gguf" each 40 128
             done
             ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;

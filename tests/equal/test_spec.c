@@ -85,7 +85,7 @@ static void on_model(const char *path, int n_prompt, int n_tok, bool warm, void 
     if (otr_model_open(&m, path, NULL, &err) < 0)
         fail_msg("%s: %s", path, err.msg);
     assert_int_equal(eq_prompts_read(&p, m, PROMPTS, n_prompt, 40), n_prompt);
-    if (sr_open(&s, m, (const int32_t *const *)p.ids, p.n_ids, p.n, n_tok, warm, &err) < 0)
+    if (sr_open(&s, m, (const int32_t *const *)p.ids, p.n_ids, p.n, n_tok, warm, 0, &err) < 0)
         fail_msg("%s: %s", path, err.msg);
     ways(&s);
     report(&s, what);

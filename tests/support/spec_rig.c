@@ -96,13 +96,13 @@ static int run_group(const struct spec_rig *s, struct otr_engine *e, int from, i
 }
 
 int sr_open(struct spec_rig *s, struct otr_model *m, const int32_t *const *prompt, const int *n_prompt, int n,
-            int n_tok, bool warm, struct otr_err *err)
+            int n_tok, bool warm, int n_threads, struct otr_err *err)
 {
     struct otr_engine *e = NULL;
     *s = (struct spec_rig){.m = m, .n_tok = n_tok, .n = n, .prompt = prompt, .n_prompt = n_prompt, .warm = warm};
     if (!(s->plain = calloc((size_t)n, sizeof *s->plain)))
         return OTR_FAIL(err, NOMEM, "no memory for %d replies", n);
-    int rc = engine_open(s, 0, 1, OTR_KV_F16, &e, err);
+    int rc = engine_open(s, n_threads, 1, OTR_KV_F16, &e, err);
     for (int i = 0; i < n && rc == OTR_OK; i++)
         rc = run_group(s, e, i, 1, false, &s->plain[i], err);
     otr_engine_destroy(e);

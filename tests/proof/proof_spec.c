@@ -1,10 +1,10 @@
-/* Proof of equality under speculation: prompts of several data sets, drafted and compared with their plain replies, byte
- * for byte; both temperatures. Plain replies are made one at a time. A run that stops resumes where it was.
- *   usage: proof_spec MODEL WAYS N_PROMPTS N_TOK PART/PARTS PROGRESS_FILE PROMPTS.jsonl...
- * WAYS: auto; shuffle (another method for every step, hostile ones included); both; each (every single method). Batches
- * of 1 to 8, and 1 to 4 threads, go round by block of prompts. PART (from 0): the blocks that this process takes, on one
- * thread mostly: as many processes as cores lose nothing to barriers. The prompts are spread over all files, the
- * first 400 tokens of each. PROGRESS_FILE keeps counts, a line per finished block. */
+/* Proof of equality under speculation: prompts of several data sets, drafted and compared with their plain replies,
+ * byte for byte; both temperatures. Plain replies are made one at a time. A run that stops resumes where it was. usage:
+ * proof_spec MODEL WAYS N_PROMPTS N_TOK PART/PARTS PROGRESS_FILE PROMPTS.jsonl... WAYS: auto; shuffle (another method
+ * for every step, hostile ones included); both; each (every single method). Batches of 1 to 8, and 1 to 4 threads, go
+ * round by block of prompts. PART (from 0): the blocks that this process takes, on one thread mostly: as many processes
+ * as cores lose nothing to barriers. The prompts are spread over all files, the first 400 tokens of each. PROGRESS_FILE
+ * keeps counts, a line per finished block. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -25,8 +25,8 @@ struct spec_rig {
     long n_draft, n_accepted;
 };
 
-/* Plain replies of all prompts, one at a time; n_threads 0: as many as an engine takes. The prompts are the caller's and
- * must stay. */
+/* Plain replies of all prompts, one at a time; n_threads 0: as many as an engine takes. The prompts are the caller's
+ * and must stay. */
 int sr_open(struct spec_rig *s, struct otr_model *m, const int32_t *const *prompt, const int *n_prompt, int n,
             int n_tok, bool warm, int n_threads, struct otr_err *err);
 void sr_close(struct spec_rig *s);

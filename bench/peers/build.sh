@@ -60,7 +60,10 @@ trap 'rm -rf "$tmp"' EXIT
 [ $# -gt 0 ] || set -- llama.cpp ik_llama.cpp
 for peer in "$@"; do
     case $peer in
-    llama.cpp) fetch=fetch_llama flags=(-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF) ;;
+    llama.cpp) # the last: a server would download its web page
+        fetch=fetch_llama
+        flags=(-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_USE_PREBUILT_UI=OFF)
+        ;;
     ik_llama.cpp) fetch=fetch_ik flags=(-DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DGGML_NCCL=OFF) ;;
     *)
         echo "peers: error: no peer '$peer' (llama.cpp, ik_llama.cpp)" >&2

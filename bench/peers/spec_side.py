@@ -104,9 +104,18 @@ def one_prompt(a, engines, prompt, folder):
     return rows
 
 
+def across(prompts):
+    """Numbered, and of each category in turn, so that a part of them is a fair sample."""
+    seen, order = {}, []
+    for i, (cat, text) in enumerate(prompts):
+        seen[cat] = seen.get(cat, -1) + 1
+        order.append((seen[cat], i, (cat, text)))
+    return [(i, p) for _, i, p in sorted(order)]
+
+
 def run(a, tool, kept):
     first, last = (int(x) if x else None for x in a.prompts.split(":"))
-    left = [(i, *p) for i, p in list(enumerate(tool.prompts()))[first:last] if str(i) not in kept["prompts"]]
+    left = [(i, *p) for i, p in across(tool.prompts())[first:last] if str(i) not in kept["prompts"]]
     if not left:
         return
     began, longest = time.monotonic(), 0.0

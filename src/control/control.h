@@ -33,10 +33,13 @@ int control_open(struct control **out, const struct ctl_opts *o, struct otr_err 
 /* Saves (atomic rename) where a path was given. A failed save is reported in err, and the controller is gone. */
 int control_close(struct control *c, struct otr_err *err);
 
-/* T(rows, context): what a pass takes. Known before the first step from the state file or a fit (engine), then kept
- * current by moving low quantiles of the real passes. */
+/* T(rows, context): what a pass takes. From the state file; else from the pass over the prompt and a first step without
+ * drafts. Nothing is run to find out: no token waits for it. Then kept current by moving low quantiles of real passes.
+ */
 void control_guess_time(struct control *c, int rows, double ms);
-double control_time(const struct control *c, int rows, int ctx); /* expected ms; <= 0: nothing known yet */
+/* A pass over a prompt. layers: their share of what a row costs; rows of a prompt pass no head, rows of a draft do. */
+void control_see_prompt(struct control *c, int rows, double ms, double layers);
+double control_time(const struct control *c, int rows, int ctx); /* expected ms; 0: nothing known yet */
 
 struct ctl_seq {
     int ctx;        /* tokens in its context */

@@ -9,7 +9,8 @@
 #define DOWN 0.75
 #define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
 enum {
-    FRESH = 128, /* passes after which what was not tried begins to look cheaper ... */
+    LEAST_PROMPT = 8, /* rows: fewer say nothing of one row's cost */
+    FRESH = 128,      /* passes after which what was not tried begins to look cheaper ... */
 };
 #define OPTIMISM 0.02 /* ... by this much for each doubling of the time, at most five */
 
@@ -60,6 +61,25 @@ void tm_guess(struct time_model *m, int rows, double ms)
         m->rel[rows][0] = (struct tm_ratio){ms / m->pace[0].x, 0.5, 0};
 }
 
+void tm_see_prompt(struct time_model *m, int rows, double ms, double layers)
+{
+    if (rows < LEAST_PROMPT || !(ms > 0))
+        return;
+    m->prompt_rows = rows;
+    m->prompt_ms = ms;
+    m->prompt_layers = layers;
+}
+
+/* rel of one row more, before any pass of several rows: reading the weights and computing with them do not overlap much
+ * (kernels.md A.2, D), so the rows of a prompt beyond the first say it. */
+static double prior_slope(const struct time_model *m, int class)
+{
+    const struct tm_ratio *pace = nearest(m->pace, class);
+    if (!(m->prompt_ms > 0) || !pace)
+        return 0.1;
+    return fmin((m->prompt_ms / pace->x - 1) / ((m->prompt_rows - 1) * m->prompt_layers), 1);
+}
+
 /* rel at any number of rows: between known ones by a line, beyond them by the last slope. */
 static double line(const struct time_model *m, int rows, int class)
 {
@@ -82,7 +102,7 @@ static double line(const struct time_model *m, int rows, int class)
     const double a = lo ? lo->x : 1, b = before ? before->x : 1;
     if (hi)
         return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
-    const double slope = lo ? (a - b) / (at_lo - at_before) : 0.1; /* a tenth of a pass, before anything is known */
+    const double slope = lo ? (a - b) / (at_lo - at_before) : prior_slope(m, class);
     return a + (rows - at_lo) * fmax(slope, 0.02);
 }
 

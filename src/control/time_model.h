@@ -20,10 +20,14 @@ struct time_model {
     double plain[TM_CTX];                     /* what passes of one row said of it last */
     struct tm_ratio rel[TM_ROWS + 1][TM_CTX]; /* [1] is not used: it is 1 */
     long n;                                   /* passes */
+    double prompt_ms, prompt_layers;          /* the last pass over a prompt; ms 0: none */
+    int prompt_rows;
 };
 
 int tm_ctx_class(int ctx);
 void tm_guess(struct time_model *m, int rows, double ms); /* rows 1 first; kept until real passes come */
+/* What a row more costs, for as long as no pass of several rows has said it. layers: see control.h. */
+void tm_see_prompt(struct time_model *m, int rows, double ms, double layers);
 void tm_see(struct time_model *m, int rows, int ctx, double ms);
 double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
 

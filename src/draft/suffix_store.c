@@ -174,7 +174,7 @@ size_t suffix_store_bytes(const struct suffix_store *s)
 
 void suffix_store_close(struct suffix_store *s)
 {
-    if (s->reply) {
+    if (s->cap > 0 && s->reply) {
         if (s->path && s->changed)
             save(s);
         drop_all(s);

@@ -7,8 +7,11 @@
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
 #define UP 1.15      /* most that one pass changes an estimate */
 #define DOWN 0.75
-#define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
+#define JUMP 1.2      /* ... and as many passes in a row beyond this, on one side, are a change of pace */
+#define DRIFT 1.1    /* most that passes of more rows change what those of one row said of the pace */
 enum {
+    JUMP_PASSES = 5,
+    JUMP_KNOWN = 4,   /* only passes whose time was seen so often count for that */
     LEAST_PROMPT = 8, /* rows: fewer say nothing of one row's cost */
     FRESH = 128,      /* passes after which what was not tried begins to look cheaper ... */
 };
@@ -136,6 +139,29 @@ double tm_time(const struct time_model *m, int rows, int ctx)
     return rows < 1 || !pace ? 0 : pace->x * rel(m, rows, class);
 }
 
+/* Ratios do not change from one pass to the next; the machine does: then all its times change by one factor. Without
+ * this, where every step drafts, the ratios would take the change, and keep it when the machine is itself again.
+ * by: time over what was expected. */
+static void see_jump(struct time_model *m, double by)
+{
+    if (by < JUMP && by > 1 / JUMP) {
+        m->n_jump = 0;
+        return;
+    }
+    if (m->n_jump == 0 || (m->jump > 1) != (by > 1)) {
+        m->n_jump = 0;
+        m->jump = by;
+    }
+    m->jump = by > 1 ? fmin(m->jump, by) : fmax(m->jump, by);
+    if (++m->n_jump < JUMP_PASSES)
+        return;
+    for (int c = 0; c < TM_CTX; c++) {
+        m->pace[c].x *= m->jump;
+        m->plain[c] *= m->jump;
+    }
+    m->n_jump = 0;
+}
+
 void tm_see(struct time_model *m, int rows, int ctx, double ms)
 {
     const int class = tm_ctx_class(ctx);
@@ -147,6 +173,8 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
     m->n++;
     if (pace->n == 0)
         *pace = (struct tm_ratio){known ? known->x : ms / x, 0.5, m->n};
+    if ((rows == 1 ? pace : &m->rel[rows][class])->n >= JUMP_KNOWN)
+        see_jump(m, ms / (pace->x * x));
     if (rows == 1 || !(m->plain[class] > 0)) {
         if (rows == 1)
             see(pace, ms, pace->x, m->n);

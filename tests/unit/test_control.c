@@ -278,6 +278,31 @@ static void test_drift(void **state)
     }
 }
 
+/* The machine becomes slower, or faster, while every step drafts, and then itself again: within 30 passes the time of a
+ * draft is right, and a plain pass is not far from it (where all drafts are as long, nothing tells the two apart). */
+static void test_jump(void **state)
+{
+    (void)state;
+    static const double slow[] = {0.5, 0.7, 1.5, 2, 3};
+    enum { SETTLED = 320, LONG = 100, LEARNT = 30 };
+    for (int same = 0; same < 2; same++)
+        for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
+            struct time_model m = {0};
+            uint64_t rng = seed;
+            for (int k = 0; k < SETTLED + 2 * LONG; k++) {
+                const int rows = k < 20 ? 1 : same ? 5 : 4 + k % 4;
+                const double pace = k >= SETTLED && k < SETTLED + LONG ? slow[i] : 1;
+                tm_see(&m, rows, 100, pace * (10 + 0.6 * (rows - 1)) * (1 + 0.04 * unit(&rng)));
+                if (k < SETTLED || (k - SETTLED) % LONG < LEARNT)
+                    continue;
+                const double plain = tm_time(&m, 1, 100) / (10 * pace), draft = tm_time(&m, 5, 100) / (12.4 * pace);
+                if (fabs(draft - 1) > 0.1 || fabs(plain - 1) > (same ? 0.36 : 0.16))
+                    fail_msg("pace %g, pass %d: %.3f of a plain pass, %.3f of one with a draft", slow[i], k - SETTLED,
+                             plain, draft);
+            }
+        }
+}
+
 /* One pass on a stolen core changes no choice. */
 static void test_outlier(void **state)
 {
@@ -557,11 +582,11 @@ static void test_hostile_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch), cmocka_unit_test(test_choose_tile),
-        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),         cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_outlier),       cmocka_unit_test(test_acceptance),   cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_purse),         cmocka_unit_test(test_new_machine),  cmocka_unit_test(test_state),
-        cmocka_unit_test(test_hostile_state),
+        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch),  cmocka_unit_test(test_choose_tile),
+        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),          cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),       cmocka_unit_test(test_acceptance),
+        cmocka_unit_test(test_paths),         cmocka_unit_test(test_purse),         cmocka_unit_test(test_new_machine),
+        cmocka_unit_test(test_state),         cmocka_unit_test(test_hostile_state),
     };
     printf("seed %llu\n", (unsigned long long)seed);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
 /* The controller: which drafters to ask, how much of a draft to verify, and when to leave it.
  *
  * It knows time and counts, and no tokens: for an entry of a tree it reads the drafter, the entry's confidence, its
- * depth and the tree's match length. Zero entries is always a candidate. State outlives a request. plan    before
- * anything is drawn: which drafters to ask and with what budget, per sequence (rule R1) choose  after the proposals:
- * one tree a sequence and how many of its entries, all lengths scanned, over the batch learn   from the record of the
- * step: T(rows, context), draft cost, acceptance SRC: verification-law.md 7; kernels.md A.2; methods/02, 09, 21
- * section 7. Read next: time_model.h, plan.c, choose.c. */
+ * depth and the tree's match length. Zero entries is always a candidate. State outlives a request.
+ *
+ * - plan, before anything is drawn: which drafters to ask and with what budget, per sequence (rule R1)
+ * - choose, after the proposals: one tree a sequence and how many of its entries, all lengths scanned, over the batch
+ * - learn, from the record of the step: T(rows, context), draft cost, acceptance
+ *
+ * SRC: verification-law.md 7; kernels.md A.2; methods/02, 09, 21 section 7. Read next: time_model.h, control.c,
+ * choose.c. */
 #ifndef OTR_CONTROL_CONTROL_H
 #define OTR_CONTROL_CONTROL_H
 

@@ -38,7 +38,11 @@ proof: all ## the slow proofs; minutes to hours; PROOF.md says what they gave
 	@tools/fetch_models.sh smollm2 gemma3
 	@tools/proof.sh
 
-asan tsan clang debug cov: %: build-%/build.ninja ## fast tests under sanitizers, with clang, with coverage
+asan tsan: %: build-%/build.ninja ## all tests under sanitizers (ASan and UBSan; TSan); models as for `make test`
+	@cmake --build build-$@ -j $(JOBS)
+	@tools/run_tests.sh build-$@
+
+clang debug cov: %: build-%/build.ninja ## fast tests with clang, at -O0, with coverage
 	@cmake --build build-$@ -j $(JOBS)
 	@tools/run_tests.sh build-$@ -L fast
 

@@ -142,12 +142,12 @@ void run_opts_help(const char *program, FILE *out)
 /* "15043+1", "15043-0.5", "15043-inf" */
 static int parse_bias(const char *s, struct otr_logit_bias *out, struct otr_err *err)
 {
-    char q[40], *end = NULL;
+    char q[40], *end;
     const size_t n = strspn(s, "0123456789");
     const long long id = n > 0 && n < 10 ? atoll(s) : -1;
     const bool sign = s[n] == '+' || s[n] == '-';
-    const float x = sign && s[n + 1] != '+' && s[n + 1] != '-' ? strtof(s + n, &end) : NAN;
-    if (id < 0 || id > INT32_MAX || isnan(x) || end == s + n || *end || (isinf(x) && x > 0.0f))
+    const float x = strtof(s + n, &end); /* of "+-1" nothing is a number */
+    if (id < 0 || id > INT32_MAX || !sign || isnan(x) || end == s + n || *end || (isinf(x) && x > 0.0f))
         return OTR_FAIL(
             err, ARG,
             "bad value (--logit-bias): '%s' is not a token id, + or -, and a number or inf to ban it (15043-inf)",

@@ -20,14 +20,13 @@ else
 fi
 if command -v cppcheck > /dev/null; then
     # shellcheck disable=SC2086
-    cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+    cppcheck -q -j "$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
         --suppress=missingIncludeSystem --suppress=unknownMacro -D__x86_64__ -D_GNU_SOURCE -Iinclude -Isrc $sources && echo "cppcheck: clean" || bad=1
 else
     echo "SKIPPED: cppcheck is not installed"
 fi
 if command -v clang-tidy-14 > /dev/null; then
-    # shellcheck disable=SC2086
-    if clang-tidy-14 -p build --quiet $sources 2> /dev/null | grep -E 'warning:|error:'; then
+    if echo "$sources" | xargs -P "$(nproc)" -n 4 clang-tidy-14 -p build --quiet 2> /dev/null | grep -E 'warning:|error:'; then
         bad=1
     else
         echo "clang-tidy: clean"

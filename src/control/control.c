@@ -44,6 +44,11 @@ void control_guess_time(struct control *c, int rows, double ms)
     tm_guess(&c->time, rows, ms);
 }
 
+void control_see_prompt(struct control *c, int rows, double ms, double layers)
+{
+    tm_see_prompt(&c->time, rows, ms, layers);
+}
+
 double control_time(const struct control *c, int rows, int ctx)
 {
     return tm_time(&c->time, rows, ctx);
@@ -53,13 +58,15 @@ double control_time(const struct control *c, int rows, int ctx)
 
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 {
+    /* nothing to choose by, before the first step of all: it is plain, and says what a plain one takes */
+    const bool blind = c->o.fixed_entries < 0 && tm_time(&c->time, 1, 1) <= 0;
     for (int i = 0; i < n_seq; i++) {
         struct ctl_seq *s = &seq[i];
         s->budget = s->room < c->o.max_entries ? s->room : c->o.max_entries;
         if (c->o.fixed_entries >= 0 && c->o.fixed_entries < s->budget)
             s->budget = c->o.fixed_entries;
         for (int d = 0; d < c->o.n_drafter; d++)
-            if (s->budget < c->o.min_entries || (c->o.fixed_entries < 0 && c->st[d].purse < 0))
+            if (blind || s->budget < c->o.min_entries || (c->o.fixed_entries < 0 && c->st[d].purse < 0))
                 s->asked &= ~(1ull << d);
     }
 }

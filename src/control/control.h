@@ -1,11 +1,14 @@
 /* The controller: which drafters to ask, how much of a draft to verify, and when to leave it.
  *
  * It knows time and counts, and no tokens: for an entry of a tree it reads the drafter, the entry's confidence, its
- * depth and the tree's match length. Zero entries is always a candidate. State outlives a request. plan    before
- * anything is drawn: which drafters to ask and with what budget, per sequence (rule R1) choose  after the proposals:
- * one tree a sequence and how many of its entries, all lengths scanned, over the batch learn   from the record of the
- * step: T(rows, context), draft cost, acceptance SRC: verification-law.md 7; kernels.md A.2; methods/02, 09, 21
- * section 7. Read next: time_model.h, plan.c, choose.c. */
+ * depth and the tree's match length. Zero entries is always a candidate. State outlives a request.
+ *
+ * - plan, before anything is drawn: which drafters to ask and with what budget, per sequence (rule R1)
+ * - choose, after the proposals: one tree a sequence and how many of its entries, all lengths scanned, over the batch
+ * - learn, from the record of the step: T(rows, context), draft cost, acceptance
+ *
+ * SRC: verification-law.md 7; kernels.md A.2; methods/02, 09, 21 section 7. Read next: time_model.h, control.c,
+ * choose.c. */
 #ifndef OTR_CONTROL_CONTROL_H
 #define OTR_CONTROL_CONTROL_H
 
@@ -33,10 +36,13 @@ int control_open(struct control **out, const struct ctl_opts *o, struct otr_err 
 /* Saves (atomic rename) where a path was given. A failed save is reported in err, and the controller is gone. */
 int control_close(struct control *c, struct otr_err *err);
 
-/* T(rows, context): what a pass takes. Known before the first step from the state file or a fit (engine), then kept
- * current by moving low quantiles of the real passes. */
+/* T(rows, context): what a pass takes. From the state file; else from the pass over the prompt and a first step without
+ * drafts. Nothing is run to find out: no token waits for it. Then kept current by moving low quantiles of real passes.
+ */
 void control_guess_time(struct control *c, int rows, double ms);
-double control_time(const struct control *c, int rows, int ctx); /* expected ms; <= 0: nothing known yet */
+/* A pass over a prompt. layers: their share of what a row costs; rows of a prompt pass no head, rows of a draft do. */
+void control_see_prompt(struct control *c, int rows, double ms, double layers);
+double control_time(const struct control *c, int rows, int ctx); /* expected ms; 0: nothing known yet */
 
 struct ctl_seq {
     int ctx;        /* tokens in its context */

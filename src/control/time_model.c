@@ -7,9 +7,13 @@
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
 #define UP 1.15      /* most that one pass changes an estimate */
 #define DOWN 0.75
-#define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
+#define JUMP 1.2      /* ... and as many passes in a row beyond this, on one side, are a change of pace */
+#define DRIFT 1.1    /* most that passes of more rows change what those of one row said of the pace */
 enum {
-    FRESH = 128, /* passes after which what was not tried begins to look cheaper ... */
+    JUMP_PASSES = 5,
+    JUMP_KNOWN = 4,   /* only passes whose time was seen so often count for that */
+    LEAST_PROMPT = 8, /* rows: fewer say nothing of one row's cost */
+    FRESH = 128,      /* passes after which what was not tried begins to look cheaper ... */
 };
 #define OPTIMISM 0.02 /* ... by this much for each doubling of the time, at most five */
 
@@ -60,6 +64,25 @@ void tm_guess(struct time_model *m, int rows, double ms)
         m->rel[rows][0] = (struct tm_ratio){ms / m->pace[0].x, 0.5, 0};
 }
 
+void tm_see_prompt(struct time_model *m, int rows, double ms, double layers)
+{
+    if (rows < LEAST_PROMPT || !(ms > 0))
+        return;
+    m->prompt_rows = rows;
+    m->prompt_ms = ms;
+    m->prompt_layers = layers;
+}
+
+/* rel of one row more, before any pass of several rows: reading the weights and computing with them do not overlap much
+ * (kernels.md A.2, D), so the rows of a prompt beyond the first say it. */
+static double prior_slope(const struct time_model *m, int class)
+{
+    const struct tm_ratio *pace = nearest(m->pace, class);
+    if (!(m->prompt_ms > 0) || !pace)
+        return 0.1;
+    return fmin((m->prompt_ms / pace->x - 1) / ((m->prompt_rows - 1) * m->prompt_layers), 1);
+}
+
 /* rel at any number of rows: between known ones by a line, beyond them by the last slope. */
 static double line(const struct time_model *m, int rows, int class)
 {
@@ -82,7 +105,7 @@ static double line(const struct time_model *m, int rows, int class)
     const double a = lo ? lo->x : 1, b = before ? before->x : 1;
     if (hi)
         return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
-    const double slope = lo ? (a - b) / (at_lo - at_before) : 0.1; /* a tenth of a pass, before anything is known */
+    const double slope = lo ? (a - b) / (at_lo - at_before) : prior_slope(m, class);
     return a + (rows - at_lo) * fmax(slope, 0.02);
 }
 
@@ -116,6 +139,29 @@ double tm_time(const struct time_model *m, int rows, int ctx)
     return rows < 1 || !pace ? 0 : pace->x * rel(m, rows, class);
 }
 
+/* Ratios do not change from one pass to the next; the machine does: then all its times change by one factor. Without
+ * this, where every step drafts, the ratios would take the change, and keep it when the machine is itself again.
+ * by: time over what was expected. */
+static void see_jump(struct time_model *m, double by)
+{
+    if (by < JUMP && by > 1 / JUMP) {
+        m->n_jump = 0;
+        return;
+    }
+    if (m->n_jump == 0 || (m->jump > 1) != (by > 1)) {
+        m->n_jump = 0;
+        m->jump = by;
+    }
+    m->jump = by > 1 ? fmin(m->jump, by) : fmax(m->jump, by);
+    if (++m->n_jump < JUMP_PASSES)
+        return;
+    for (int c = 0; c < TM_CTX; c++) {
+        m->pace[c].x *= m->jump;
+        m->plain[c] *= m->jump;
+    }
+    m->n_jump = 0;
+}
+
 void tm_see(struct time_model *m, int rows, int ctx, double ms)
 {
     const int class = tm_ctx_class(ctx);
@@ -127,6 +173,8 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
     m->n++;
     if (pace->n == 0)
         *pace = (struct tm_ratio){known ? known->x : ms / x, 0.5, m->n};
+    if ((rows == 1 ? pace : &m->rel[rows][class])->n >= JUMP_KNOWN)
+        see_jump(m, ms / (pace->x * x));
     if (rows == 1 || !(m->plain[class] > 0)) {
         if (rows == 1)
             see(pace, ms, pace->x, m->n);

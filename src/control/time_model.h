@@ -1,11 +1,11 @@
 /* T(rows, context): what a pass takes on this machine, now.
  *
- * T = pace(context class) * rel(rows, class). The pace of one row follows every pass, quickly, so a machine that got
- * slower or faster is seen at all lengths at once; the ratios, which choices depend on, move slowly. Both follow a low
- * quantile of the real passes, and one pass moves them only so far: a stolen core says nothing about the next pass.
- * A class that was never seen borrows from the nearest. T never falls with rows, and what was not tried for long is
- * taken to be a little cheaper than it was, so that one bad memory does not forbid a length for ever. SRC: kernels.md
- * A.2. Read next: acceptance.h. */
+ * T = pace(context class) * rel(rows, class). The pace of one row follows every pass of one row, and a change that
+ * some passes in a row show alike, whatever their rows; so a machine that got slower or faster is seen at all lengths
+ * at once. The ratios, which choices depend on, move slowly. Both follow a low quantile of the real passes, and one
+ * pass moves them only so far: a stolen core says nothing about the next pass. A class that was never seen borrows from
+ * the nearest. T never falls with rows, and what was not tried for long is taken to be a little cheaper than it was, so
+ * that one bad memory does not forbid a length for ever. SRC: kernels.md A.2. Read next: acceptance.h. */
 #ifndef OTR_CONTROL_TIME_MODEL_H
 #define OTR_CONTROL_TIME_MODEL_H
 
@@ -20,10 +20,16 @@ struct time_model {
     double plain[TM_CTX];                     /* what passes of one row said of it last */
     struct tm_ratio rel[TM_ROWS + 1][TM_CTX]; /* [1] is not used: it is 1 */
     long n;                                   /* passes */
+    double jump;                              /* the least change in the last n_jump passes, all to one side */
+    int n_jump;
+    double prompt_ms, prompt_layers; /* the last pass over a prompt; ms 0: none */
+    int prompt_rows;
 };
 
 int tm_ctx_class(int ctx);
 void tm_guess(struct time_model *m, int rows, double ms); /* rows 1 first; kept until real passes come */
+/* What a row more costs, for as long as no pass of several rows has said it. layers: see control.h. */
+void tm_see_prompt(struct time_model *m, int rows, double ms, double layers);
 void tm_see(struct time_model *m, int rows, int ctx, double ms);
 double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
 

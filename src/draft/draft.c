@@ -13,7 +13,7 @@ static const struct draft_method *const methods[] = {
     DRAFT_LIST(X)
 #undef X
 };
-enum { N_METHOD = sizeof methods / sizeof *methods };
+enum { N_METHOD = sizeof methods / sizeof methods[0] };
 
 int draft_count(void)
 {

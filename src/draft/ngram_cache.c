@@ -7,6 +7,7 @@
  * File: records of four int32 (the n-gram; unused places at the end are -1), an int32 count of pairs,
  * then pairs of int32 (token, count). Memory: max_mb (64) for all tables. SRC: methods/21 section 3 (llama.cpp's
  * lookup). Read next: recycle.c. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,7 @@ static void table_add(struct table *t, const int32_t *key, int32_t token, int32_
         }
     if (t->n == t->cap && !table_grow(t))
         return;
+    assert(t->f); /* there is room */
     const size_t s = slot_of(t, key);
     struct follower *x = &t->f[t->n++];
     *x = (struct follower){.token = token, .count = count, .next = t->slot[s]};

@@ -126,7 +126,7 @@ static void sort_values(struct value *v, int n)
 static void add_chain(const struct draft_ask *a, struct tree *t, const struct value *v, int n, float conf)
 {
     int parent = TREE_ROOT;
-    int32_t chain[TREE_MAX];
+    int32_t chain[TREE_MAX] = {0};
     for (int k = 0; k < n && parent >= TREE_ROOT; k++) {
         const size_t from = (size_t)v->place + 1 + (size_t)k;
         chain[k] = from < a->n ? a->tok[from] : chain[from - a->n];

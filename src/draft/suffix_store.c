@@ -174,10 +174,11 @@ size_t suffix_store_bytes(const struct suffix_store *s)
 
 void suffix_store_close(struct suffix_store *s)
 {
-    if (s->path && s->changed)
-        save(s);
-    if (s->reply)
+    if (s->cap > 0 && s->reply) {
+        if (s->path && s->changed)
+            save(s);
         drop_all(s);
+    }
     free(s->reply);
     suffix_trie_free(&s->trie);
     free(s->path);

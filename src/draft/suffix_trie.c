@@ -1,6 +1,7 @@
 /* Owns the counted trie. See suffix_trie.h; read next: suffix.c. */
 #include "draft/suffix_trie.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ static void clear_slot(struct suffix_trie *t, uint32_t i)
 
 static bool set_cap(struct suffix_trie *t, uint32_t cap)
 {
+    assert(cap > 0);
     struct suffix_node *node = realloc(t->node, (size_t)cap * sizeof *node);
     if (node)
         t->node = node;

@@ -1,5 +1,6 @@
 /* Owns engines and sequences: threads, KV pages, the forward pass, and what a sequence has committed.
  * See outrider.h; read next: generate.c. */
+#include "base/clock.h"
 #include "engine/engine.h"
 
 #include <assert.h>
@@ -185,6 +186,17 @@ const float *otr_seq_logits(const struct otr_seq *s)
     return s->e->last == s ? fwd_logits(s->e->fwd, s->e->last_row) : NULL;
 }
 
+/* The layers' share of the multiply-adds of a row that has a head. */
+static double layers_share(const struct weights *w)
+{
+    const struct layer_weights *l = &w->layer[0];
+    const struct mat *const m[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
+    double layers = 0;
+    for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
+        layers += (double)w->hp.n_layer * m[i]->n_rows * m[i]->n_cols;
+    return layers / (layers + (double)w->head.n_rows * w->head.n_cols);
+}
+
 /* One pass over n <= n_batch tokens. */
 static int append_rows(struct otr_seq *s, const int32_t *tokens, int n, bool keep, struct otr_err *err)
 {
@@ -196,9 +208,12 @@ static int append_rows(struct otr_seq *s, const int32_t *tokens, int n, bool kee
     if (keep)
         e->rows[n - 1].keep = FWD_KEEP_LOGITS;
     e->last = NULL;
+    const double t0 = clock_ms();
     const int rc = fwd_run(e->fwd, e->rows, n, err);
     if (rc < 0)
         return rc;
+    if (e->spec)
+        control_see_prompt(e->spec->ctl, n, clock_ms() - t0, layers_share(e->m->w));
     fwd_commit(e->fwd, s->kv, e->path, n);
     memcpy(s->tok + s->n, tokens, (size_t)n * sizeof *tokens);
     s->n += (size_t)n;

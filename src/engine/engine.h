@@ -91,8 +91,6 @@ void spec_free(struct spec *sp);
 /* Every drafter as it was when opened; what the controller learnt stays: it knows times and chances, and no tokens. */
 int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err);
 void spec_seq_event(struct otr_seq *s, enum draft_event event);
-/* fit.c: T(rows) before the first step, from two layers and the head. */
-void fit_times(struct otr_engine *e, struct control *c);
 
 /* Settings of the next draws of this engine. */
 int engine_use_sampling(struct otr_engine *e, const struct otr_sampling *sp, struct otr_err *err);

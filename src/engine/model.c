@@ -173,10 +173,10 @@ static char *token_name(const struct tokenizer *t, int32_t id)
 static int encode_chat(const struct otr_model *m, const struct template_out *text, struct ids *l, struct otr_err *err)
 {
     const int32_t bos = tokenizer_bos(m->tok);
-    int rc = tokenizer_encode(m->tok, text->text, text->n, TOK_PARSE_SPECIAL, text->literal, l, err);
+    const int rc = tokenizer_encode(m->tok, text->text, text->n, TOK_PARSE_SPECIAL, text->literal, l, err);
     if (rc < 0 || !tokenizer_add_bos(m->tok) || bos < 0 || (l->n > 0 && l->v[0] == bos))
         return rc;
-    if ((rc = ids_push(l, bos)) < 0)
+    if (ids_push(l, bos) < 0)
         return OTR_FAIL(err, NOMEM, "no memory for the prompt's tokens");
     memmove(l->v + 1, l->v, (l->n - 1) * sizeof *l->v);
     l->v[0] = bos;

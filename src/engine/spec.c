@@ -141,11 +141,7 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
                                 .min_entries = o->draft_min > 0 ? o->draft_min : 1,
                                 .fixed_entries = o->draft_fixed > 0 ? o->draft_fixed : -1,
                                 .state_path = sp->state_path};
-    if ((rc = control_open(&sp->ctl, &co, err)) < 0)
-        return rc;
-    if (control_time(sp->ctl, 1, 1) <= 0)
-        fit_times(e, sp->ctl);
-    return OTR_OK;
+    return control_open(&sp->ctl, &co, err);
 }
 
 int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)

@@ -8,6 +8,7 @@
  * INV: emit finds the end of a reply before anything is committed: what lies behind it is not committed, observed,
  *      counted or cached (verification-law.md 4).
  * Read next: accept/accept.h, draft/draft.h, control/control.h. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,6 +317,7 @@ static int turn_emit(struct step *st, struct turn *t)
     const int n = reply_emit(r, run, t->v.n + 1, t->v.n, name);
     if (n < 0)
         return n;
+    assert(n > 0); /* a turn is of a reply that goes on */
     t->n_emitted = n;
     for (int i = 0; i < n; i++) /* the newest token, and all emitted ones but the last */
         rows[i] = t->row0 + (i == 0 ? 0 : t->v.node[i - 1]);

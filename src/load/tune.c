@@ -1,6 +1,7 @@
 /* Owns the timing of plans at start-up. See tune.h. */
 #include "load/tune.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,12 +132,12 @@ static double median(double *v, int n)
 }
 
 /* The fastest plan of a class: all in turn until `end` (clock_ms). 0, the level's own, unless another is clearly
- * faster.
- */
+ * faster. */
 static int8_t best_plan(struct trial *t, int kind, int class_, double end)
 {
     const struct plan_menu *menu = t->k->menu;
     const int n = plan_n_choice(menu, kind, class_);
+    assert(n > 0);
     double rate[PLAN_MAX_CHOICE][MAX_ROUND];
     int n_round = 0, best = 0;
     /* WHY a row of its own: the product looks its plan up by the number of tokens */
@@ -180,6 +181,7 @@ static void time_kind(struct plan_choice *c, struct weights *w, struct pool *poo
         act_bytes = b > act_bytes ? b : act_bytes;
     }
     act_bytes = (act_bytes + 63) / 64 * 64;
+    assert(t.n_mat > 0); /* unknown_kinds */
     t.mats = malloc(t.n_mat * sizeof *t.mats);
     char *zero = aligned_alloc(64, act_bytes);
     t.out = aligned_alloc(64, out_bytes);

@@ -156,7 +156,7 @@ struct enc {
     size_t cap_sym;
     struct heap heap;
     struct words words;
-    char *buf; /* SPM: text with U+2581 */
+    char *buf; /* BPE: a word in the byte alphabet */
     size_t cap_buf, n_dropped;
 };
 

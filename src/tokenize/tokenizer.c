@@ -165,21 +165,19 @@ static int encode_spm(struct enc *e, const char *text, size_t n, size_t prefix)
     size_t need = n + 3 * prefix, k = 0;
     for (size_t i = 0; i < n; i++)
         need += text[i] == ' ' ? 2 : 0;
-    if (need > e->cap_buf) {
-        char *buf = realloc(e->buf, need);
-        if (!buf)
-            return TOK_NOMEM(e->err, n);
-        e->buf = buf;
-        e->cap_buf = need;
-    }
+    char *buf = malloc(need);
+    if (!buf)
+        return TOK_NOMEM(e->err, n);
     for (size_t i = 0; i < n + prefix; i++) /* with a prefix the first is a space that the text does not have */
         if (i < prefix || text[i - prefix] == ' ') {
-            memcpy(e->buf + k, "\xe2\x96\x81", 3);
+            memcpy(buf + k, "\xe2\x96\x81", 3);
             k += 3;
         } else {
-            e->buf[k++] = text[i - prefix];
+            buf[k++] = text[i - prefix];
         }
-    return merge_text(e, e->buf, k);
+    const int rc = merge_text(e, buf, k);
+    free(buf);
+    return rc;
 }
 
 /* Text between cuts. before: the token in front of it, -1 at the very beginning. */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "support/equal.h"
+#include "support/fewer.h"
 #include "support/tiny.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
@@ -66,9 +67,9 @@ static void test_stories(void **state)
     for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ')
         for (size_t t = 0; t < N_TYPES; t++)
             draws(STORIES, level, types[t], EQ_GROUP, 128,
-                  strcmp(level, "c") == 0  ? 100
-                  : types[t] == OTR_KV_F32 ? 200
-                                           : 700);
+                  strcmp(level, "c") == 0  ? FEWER(100, 20)
+                  : types[t] == OTR_KV_F32 ? FEWER(200, 20)
+                                           : FEWER(700, 40));
 }
 
 /* Windows of 16 and less, soft caps, heads of their own width: random models, all of KV in 8 bits. */
@@ -77,8 +78,8 @@ static void test_windows(void **state)
     (void)state;
     char level[16];
     for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ') {
-        draws(TINY "mistral-window-linear.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, 150);
-        draws(TINY "gemma2.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, 150);
+        draws(TINY "mistral-window-linear.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, FEWER(150, 20));
+        draws(TINY "gemma2.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, FEWER(150, 20));
     }
 }
 
@@ -188,13 +189,13 @@ static void real_model(const char *file, int n_draw, int n_draw_q8)
 static void test_smollm2(void **state)
 {
     (void)state;
-    real_model("SmolLM2-135M-Instruct-Q4_1.gguf", 100, 60);
+    real_model("SmolLM2-135M-Instruct-Q4_1.gguf", FEWER(100, 4), FEWER(60, 4));
 }
 
 static void test_gemma3(void **state)
 {
     (void)state;
-    real_model("gemma-3-270m-Q4_K_M.gguf", 35, 20);
+    real_model("gemma-3-270m-Q4_K_M.gguf", FEWER(35, 4), FEWER(20, 4));
 }
 
 int main(void)

@@ -278,6 +278,31 @@ static void test_drift(void **state)
     }
 }
 
+/* The machine becomes slower, or faster, while every step drafts, and then itself again: within 30 passes the time of a
+ * draft is right, and a plain pass is not far from it (where all drafts are as long, nothing tells the two apart). */
+static void test_jump(void **state)
+{
+    (void)state;
+    static const double slow[] = {0.5, 0.7, 1.5, 2, 3};
+    enum { SETTLED = 320, LONG = 100, LEARNT = 30 };
+    for (int same = 0; same < 2; same++)
+        for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
+            struct time_model m = {0};
+            uint64_t rng = seed;
+            for (int k = 0; k < SETTLED + 2 * LONG; k++) {
+                const int rows = k < 20 ? 1 : same ? 5 : 4 + k % 4;
+                const double pace = k >= SETTLED && k < SETTLED + LONG ? slow[i] : 1;
+                tm_see(&m, rows, 100, pace * (10 + 0.6 * (rows - 1)) * (1 + 0.04 * unit(&rng)));
+                if (k < SETTLED || (k - SETTLED) % LONG < LEARNT)
+                    continue;
+                const double plain = tm_time(&m, 1, 100) / (10 * pace), draft = tm_time(&m, 5, 100) / (12.4 * pace);
+                if (fabs(draft - 1) > 0.1 || fabs(plain - 1) > (same ? 0.36 : 0.16))
+                    fail_msg("pace %g, pass %d: %.3f of a plain pass, %.3f of one with a draft", slow[i], k - SETTLED,
+                             plain, draft);
+            }
+        }
+}
+
 /* One pass on a stolen core changes no choice. */
 static void test_outlier(void **state)
 {
@@ -359,17 +384,25 @@ static void test_paths(void **state)
 struct machine {
     double ask_ms, right; /* of each drafter: ms of a proposal, chance of each entry */
 };
+struct times {
+    double more;   /* a row more, of a plain pass's 10 ms */
+    bool guessed;  /* known from a file */
+    double prompt; /* a prompt's row, of what a row of a draft takes; 0: no prompt */
+};
+static const struct times usual = {.more = 0.06, .guessed = true};
 
 /* n steps of one sequence; the share of time over plain decoding's, and how often each drafter was asked. */
-static double simulate(const struct machine *d, int n_d, int n, long *asked)
+static double simulate(const struct machine *d, int n_d, const struct times *m, int n, long *asked)
 {
     static struct tree t[2];
     struct control *c = open_control(n_d, NULL);
     uint64_t rng = seed;
     double all = 0, n_tok = 0;
     memset(asked, 0, (size_t)n_d * sizeof *asked);
-    for (int r = 1; r <= TM_ROWS; r++)
-        control_guess_time(c, r, 10 + 0.6 * (r - 1));
+    for (int r = 1; r <= TM_ROWS && m->guessed; r++)
+        control_guess_time(c, r, 10 * (1 + m->more * (r - 1)));
+    if (m->prompt > 0)
+        control_see_prompt(c, 40, 10 * (1 + 39 * m->prompt * m->more), 1);
     for (int i = 0; i < n; i++) {
         struct ctl_seq s = {.ctx = 100, .room = 31, .asked = (1u << n_d) - 1};
         struct ctl_offer offer[2];
@@ -413,7 +446,7 @@ static double simulate(const struct machine *d, int n_d, int n, long *asked)
                                    .n_emitted = kept + 1};
         r.seq = &q;
         r.n_rows = 1 + len;
-        r.forward_ms = (10 + 0.6 * len) * (0.98 + 0.04 * unit(&rng));
+        r.forward_ms = 10 * (1 + m->more * len) * (0.98 + 0.04 * unit(&rng));
         control_learn(c, &r);
         all += r.draft_ms + r.forward_ms + r.other_ms;
         n_tok += kept + 1;
@@ -430,22 +463,39 @@ static void test_purse(void **state)
     for (size_t i = 0; i < sizeof cost / sizeof *cost; i++) {
         const struct machine m[] = {{cost[i], 0}, {0.05, 0.8}};
         long asked[2];
-        const double useless = simulate(m, 1, N, asked);
+        const double useless = simulate(m, 1, &usual, N, asked);
         printf("a drafter of %g ms that never helps: asked %ld times in %d, %.4f of plain time\n", cost[i], asked[0], N,
                useless);
         assert_true(useless <= 1.02);
-        const double both = simulate(m, 2, N, asked);
+        const double both = simulate(m, 2, &usual, N, asked);
         printf("  beside one that is right with 0.8: %.4f; that one asked %ld times\n", both, asked[1]);
         assert_int_equal(asked[1], N);
         assert_true(both < 0.5);
     }
     const struct machine dear = {9, 0.9}; /* one pass saves several times its price */
     long asked;
-    const double paid = simulate(&dear, 1, N, &asked);
+    const double paid = simulate(&dear, 1, &usual, N, &asked);
     printf("a drafter of %g ms that is right with %g: asked %ld times in %d, %.4f of plain time\n", dear.ask_ms,
            dear.right, asked, N, paid);
     assert_true(paid < 0.7);
     assert_int_equal(asked, N);
+}
+
+/* A machine of which nothing is known: a prompt and real passes teach it, for little more than if all was known. */
+static void test_new_machine(void **state)
+{
+    (void)state;
+    static const double more[] = {0.02, 0.06, 0.2, 0.5, 1}, right[] = {0, 0.3, 0.6, 0.9};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        for (size_t k = 0; k < sizeof right / sizeof *right; k++) {
+            const struct machine d = {0.01, right[k]};
+            const struct times known = {more[i], true, 0}, cold = {more[i], false, 0.7};
+            long asked;
+            const double a = simulate(&d, 1, &known, 60, &asked), b = simulate(&d, 1, &cold, 60, &asked);
+            printf("a row more at %g of a pass, chance %g: %.3f of plain time; a new machine %.3f\n", more[i], right[k],
+                   a, b);
+            assert_true(b < a * 1.08);
+        }
 }
 
 /* ---- the state file ---- */
@@ -532,10 +582,11 @@ static void test_hostile_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch), cmocka_unit_test(test_choose_tile),
-        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),         cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_outlier),       cmocka_unit_test(test_acceptance),   cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_purse),         cmocka_unit_test(test_state),        cmocka_unit_test(test_hostile_state),
+        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch),  cmocka_unit_test(test_choose_tile),
+        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),          cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),       cmocka_unit_test(test_acceptance),
+        cmocka_unit_test(test_paths),         cmocka_unit_test(test_purse),         cmocka_unit_test(test_new_machine),
+        cmocka_unit_test(test_state),         cmocka_unit_test(test_hostile_state),
     };
     printf("seed %llu\n", (unsigned long long)seed);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,7 +306,8 @@ static int argmax_last(const float *x, int n) /* ties to the highest */
 
 static int at_least_above(int32_t *at, const float *x, int n, float floor)
 {
-    return good.at_least(at, x, n, nextafterf(floor, INFINITY));
+    const int k = good.at_least(at, x, n, nextafterf(floor, INFINITY));
+    return k > 0 ? k : good.at_least(at, x, n, floor); /* an empty list would be read past its end */
 }
 
 static int may_win_strictly(int32_t *id, const float *x, int lo, int hi, const struct noise_scan *s) /* no bound */

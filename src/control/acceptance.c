@@ -27,6 +27,11 @@ static int conf_class(float conf)
     return c < 0 ? 0 : c > AC_CONF - 2 ? AC_CONF - 2 : c;
 }
 
+int ac_class(int match, float conf)
+{
+    return match_class(match) * AC_CONF + conf_class(conf);
+}
+
 static int depth_class(int depth)
 {
     static const int edge[AC_DEPTH - 1] = {2, 3, 5, 9, 17};

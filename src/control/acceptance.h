@@ -17,6 +17,8 @@ struct acceptance {
     struct ac_count all, class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
 };
 
+/* The class of a tree's first entries, in [0, AC_MATCH * AC_CONF): match length, then confidence. */
+int ac_class(int match, float conf);
 double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth);
 void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right);
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bench/spec_record.h"
+#include "bench/spec_replay.h"
 #include "bench_cmd.h"
 #include "cli.h"
 #include "json_out.h"
@@ -89,6 +89,8 @@ static int open_methods(struct spec_bench *b, struct otr_err *err)
             rc = open_named(b, b->o->methods.v[k], &b->spec[k], err);
     if (rc == OTR_OK && (b->o->bounds || b->best >= 0))
         rc = open_recorded(b, err);
+    if (rc == OTR_OK && b->recorded && strcmp(b->o->methods.v[0], "auto") == 0)
+        rc = open_named(b, "auto", &b->replayed, err);
     return rc;
 }
 
@@ -119,6 +121,11 @@ static int reply(struct spec_bench *b, const struct spec_task *t, int k, struct 
     otr_seq_destroy(s); /* its drafters hear of it: before the spec is put away */
     b->e->spec = NULL;
     return rc;
+}
+
+static struct record_text text_of(const struct spec_bench *b, const struct spec_task *t)
+{
+    return (struct record_text){t->ids, t->n_ids, t->n_text, (size_t)b->o->n_tokens, t->predicted, t->n_predicted};
 }
 
 /* What its drafters might have done along the text of t. */
@@ -258,8 +265,37 @@ static int run_task(struct spec_bench *b, struct spec_task *t, struct otr_err *e
 
 /* ---- a category ---- */
 
+/* Medians over the texts of tasks [n]: times by rows, costs. v [n]: scratch */
+static void fill_tables(const struct spec_task *task, int n, double *v, struct sb_case *k)
+{
+    for (int x = 1; x <= SB_ROWS + k->n_drafter; x++) {
+        const int d = x - SB_ROWS - 1;
+        int m = 0;
+        for (int i = 0; i < n; i++)
+            if (!task[i].loops)
+                v[m++] = d < 0 ? task[i].pass_ms[x] / task[i].pass_ms[1] : task[i].cost_ms[d];
+        *(d < 0 ? &k->rel[x] : &k->cost_ms[d]) = spread_of(v, (size_t)m).median;
+    }
+}
+
+/* The controller of auto along all texts. */
+static int replay(struct spec_bench *b, const struct spec_task *task, int n, const struct sb_case *k, double *all_ms,
+                  struct otr_err *err)
+{
+    int rc = OTR_OK;
+    for (int i = 0, at = 0; i < n && rc == OTR_OK; i++) {
+        const struct record_text text = text_of(b, &task[i]);
+        double ms;
+        if (task[i].loops)
+            continue;
+        rc = replay_text(b->e, b->replayed, &text, k, &k->text[at++], &ms, err);
+        *all_ms += ms;
+    }
+    return rc;
+}
+
 /* The bounds of the tasks [n] of category c, and its best fixed method, opened. */
-static int find_best(struct spec_bench *b, struct spec_task *task, int n, int c, struct otr_err *err)
+static int find_best(struct spec_bench *b, const struct spec_task *task, int n, int c, struct otr_err *err)
 {
     struct spec_bounds *out = &b->bounds[c];
     struct sb_case k = {.n_drafter = b->recorded->n_d};
@@ -273,15 +309,10 @@ static int find_best(struct spec_bench *b, struct spec_task *task, int n, int c,
     for (int i = 0; i < n && rc == OTR_OK; i++)
         if (!task[i].loops)
             text[k.n_text++] = (struct sb_text){(int)task[i].n_text, task[i].place, task[i].row_ms, task[i].rest_ms};
-    for (int x = 1; x <= SB_ROWS + k.n_drafter && rc == OTR_OK && k.n_text > 0; x++) { /* medians over the texts */
-        const int d = x - SB_ROWS - 1;
-        int m = 0;
-        for (int i = 0; i < n; i++)
-            if (!task[i].loops)
-                v[m++] = d < 0 ? task[i].pass_ms[x] / task[i].pass_ms[1] : task[i].cost_ms[d];
-        *(d < 0 ? &k.rel[x] : &k.cost_ms[d]) = spread_of(v, (size_t)m).median;
-    }
     if (rc == OTR_OK && k.n_text > 0) {
+        fill_tables(task, n, v, &k);
+        memcpy(out->rel, k.rel, sizeof out->rel);
+        memcpy(out->cost_ms, k.cost_ms, sizeof out->cost_ms);
         out->plain_ms = sb_plain(&k);
         out->best_ms = sb_best_fixed(&k, &out->drafter, &out->len);
         out->causal_ms = sb_best_causal(&k, (int)n_auto, fit);
@@ -289,7 +320,9 @@ static int find_best(struct spec_bench *b, struct spec_task *task, int n, int c,
         snprintf(out->best, sizeof out->best, "none");
         if (out->drafter >= 0)
             snprintf(out->best, sizeof out->best, "%.20s@%d", b->recorded->d[out->drafter].m->name, out->len);
-        if (b->best >= 0 && out->drafter >= 0)
+        if (b->replayed)
+            rc = replay(b, task, n, &k, &out->auto_ms, err);
+        if (rc == OTR_OK && b->best >= 0 && out->drafter >= 0)
             rc = open_named(b, out->best, &b->spec[b->best], err);
     }
     free(text);
@@ -379,6 +412,7 @@ static int run(struct spec_bench_opts *o)
     for (size_t i = 0; i < o->methods.n; i++)
         spec_free(b.spec[i]);
     spec_free(b.recorded);
+    spec_free(b.replayed);
     spec_prompts_free(&b);
     free(b.sum);
     otr_engine_destroy(b.e);

@@ -47,8 +47,10 @@ struct spec_sum { /* of one method on one category: over all replies */
 };
 struct spec_bounds { /* of one category, ms of all its replies */
     double plain_ms, best_ms, causal_ms, clairvoyant_ms;
-    int drafter, len;     /* the best fixed ones; drafter -1: plain decoding */
-    char best[SPEC_NAME]; /* "NAME@K", or "none" */
+    double auto_ms;   /* its controller on the same tables; 0: the first method is another */
+    int drafter, len; /* the best fixed ones; drafter -1: plain decoding */
+    double rel[SB_ROWS + 1], cost_ms[SB_DRAFTERS]; /* as in struct sb_case */
+    char best[SPEC_NAME];                          /* "NAME@K", or "none" */
 };
 
 struct spec_bench {
@@ -56,6 +58,7 @@ struct spec_bench {
     struct otr_model *m;
     struct otr_engine *e;
     struct spec *spec[SPEC_METHODS]; /* NULL: "best", where there is none yet */
+    struct spec *replayed;           /* a controller of its own for the tables, where the first method is auto */
     struct spec *recorded;           /* the drafters of the bounds, those of `auto` first */
     int best;                        /* the method that is "best", or -1 */
     struct spec_task *task;          /* [n_task], by category */

@@ -51,26 +51,40 @@ static int n_loop(const struct spec_bench *b)
     return n;
 }
 
+/* A column that may be missing. */
+static void cell(double x)
+{
+    if (x > 0)
+        printf(" %9.3f", x);
+    else
+        printf(" %9s", "-");
+}
+
 static void show_bounds(const struct spec_bench *b)
 {
-    printf("\nWhat drafting could have been worth: time of all replies, plain / drafted, simulated from what drafters\n"
-           "may propose along these texts and what passes take (bound and causal: the drafters of auto)\n");
-    printf("%-16s %-18s %9s %9s %9s %9s %9s %11s %9s\n", "category", "best fixed", "simulated", "measured", "auto",
-           "auto/best", "causal", "auto/causal", "bound");
+    printf("\nWhat drafting could have been worth: time of all replies, plain / drafted. Simulated: from what drafters "
+           "may\npropose along these texts and what passes take (causal and bound: with the drafters of auto).\n");
+    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "category", "best fixed", "best", "", "auto", "",
+           "auto/", "causal", "auto/", "", "bound");
+    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "", "simulated", "measured", "simulated",
+           "measured", "best", "simulated", "causal", "simulated", "simulated");
     for (int c = 0; c < b->n_category; c++) {
         const struct spec_bounds *x = &b->bounds[c];
         if (x->plain_ms <= 0)
             continue;
-        const double first = summarise(b, c, 0).total, causal = x->plain_ms / x->causal_ms;
-        const struct summary best = summarise(b, c, b->best < 0 ? 0 : (size_t)b->best);
-        const double fixed = b->best >= 0 && best.n > 0 ? best.total : x->plain_ms / x->best_ms;
-        printf("%-16s %-18s %9.3f ", b->category[c], x->best, x->plain_ms / x->best_ms);
-        if (b->best >= 0 && best.n > 0)
-            printf("%9.3f ", best.total);
-        else
-            printf("%9s ", "-");
-        printf("%9.3f %9.3f %9.3f %11.3f %9.3f\n", first, first / fixed, causal, first / causal,
-               x->plain_ms / x->clairvoyant_ms);
+        const double first = summarise(b, c, 0).total, causal = x->plain_ms / x->causal_ms,
+                     best = b->best >= 0 ? summarise(b, c, (size_t)b->best).total : 0, fixed = x->plain_ms / x->best_ms;
+        printf("%-16s %-18s", b->category[c], x->best);
+        cell(fixed);
+        cell(best);
+        cell(x->auto_ms > 0 ? x->plain_ms / x->auto_ms : 0);
+        cell(first);
+        cell(first / (best > 0 ? best : fixed));
+        cell(causal);
+        cell(first / causal);
+        cell(x->auto_ms > 0 ? x->causal_ms / x->auto_ms : 0);
+        cell(x->plain_ms / x->clairvoyant_ms);
+        printf("\n");
     }
 }
 
@@ -130,21 +144,31 @@ static json_t *figure_json(const struct spec_bench *b, int c, size_t k, const st
                      f->verify_ms / f->all_ms, "same", f->n_same, "replies", f->n_reply, "each", prompts_json(b, c, k));
 }
 
+static json_t *bounds_json(const struct spec_bench *b, int c)
+{
+    const struct spec_bounds *x = &b->bounds[c];
+    json_t *rel = json_array(), *cost = json_object();
+    for (int r = 1; r <= SB_ROWS; r++)
+        json_array_append_new(rel, json_real(x->rel[r]));
+    for (int d = 0; d < b->recorded->n_d; d++)
+        json_object_set_new(cost, b->recorded->d[d].m->name, json_real(x->cost_ms[d]));
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "category", b->category[c], "best", x->best,
+                     "plain_ms", x->plain_ms, "best_fixed", x->plain_ms / x->best_ms, "auto",
+                     x->auto_ms > 0 ? x->plain_ms / x->auto_ms : 0, "causal", x->plain_ms / x->causal_ms, "clairvoyant",
+                     x->plain_ms / x->clairvoyant_ms, "rows", rel, "ask_ms", cost);
+}
+
 json_t *spec_to_json(const struct spec_bench *b)
 {
     json_t *list = json_array(), *bounds = json_array();
     for (int c = 0; c < b->n_category; c++) {
-        const struct spec_bounds *x = &b->bounds[c];
         for (size_t k = 0; k < b->o->methods.n; k++) {
             const struct summary s = summarise(b, c, k);
             if (s.n > 0)
                 json_array_append_new(list, figure_json(b, c, k, &s));
         }
-        if (x->plain_ms > 0)
-            json_array_append_new(bounds, json_pack("{s:s, s:s, s:f, s:f, s:f}", "category", b->category[c], "best",
-                                                    x->best, "best_fixed", x->plain_ms / x->best_ms, "causal",
-                                                    x->plain_ms / x->causal_ms, "clairvoyant",
-                                                    x->plain_ms / x->clairvoyant_ms));
+        if (b->bounds[c].plain_ms > 0)
+            json_array_append_new(bounds, bounds_json(b, c));
     }
     return json_pack("{s:s, s:s, s:i, s:f, s:i, s:[i, i], s:i, s:o, s:o}", "model", b->o->engine.model, "kernel_level",
                      otr_model_info(b->m)->kern, "threads", otr_engine_n_threads(b->e), "temperature",

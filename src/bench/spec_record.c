@@ -38,39 +38,41 @@ static void judge(const struct record_text *t, size_t p, const struct tree *tree
     }
 }
 
-static int record_one(const struct otr_engine *e, const struct drafter *d, const struct record_text *t,
-                      struct sb_place *place, double *ms)
+struct draft_ask record_ask(const struct otr_engine *e, const struct record_text *t, size_t p, int budget)
+{
+    const struct accept_key key = {.seed = 1};
+    return (struct draft_ask){.seq = SEQ,
+                              .tok = t->tok,
+                              .n = t->n_prompt + p,
+                              .n_prompt = t->n_prompt,
+                              .predicted = t->predicted,
+                              .n_predicted = t->n_predicted,
+                              .max_entries = budget,
+                              .luck = tree_luck_make(RULE_GREEDY, &key, t->n_prompt + p, e->m->info.n_vocab),
+                              .sampling = otr_sampling_default()};
+}
+
+static void record_one(const struct otr_engine *e, const struct drafter *d, const struct record_text *t,
+                       struct sb_place *place, double *ms)
 {
     static _Thread_local struct tree tree; /* 100 KB */
-    const int n_vocab = e->m->info.n_vocab;
-    const struct accept_key key = {.seed = 1};
     const bool can = t->n_predicted > 0 || !(d->m->flags & DRAFT_NEED_PREDICTION);
     place[0] = (struct sb_place){0};
     for (size_t p = 1; p < t->n; p++) {
         const size_t room = t->max - p - 1, n = t->n_prompt + p;
-        const struct draft_ask ask = {.seq = SEQ,
-                                      .tok = t->tok,
-                                      .n = n,
-                                      .n_prompt = t->n_prompt,
-                                      .predicted = t->predicted,
-                                      .n_predicted = t->n_predicted,
-                                      .max_entries = room < TREE_MAX ? (int)room : TREE_MAX,
-                                      .luck = tree_luck_make(RULE_GREEDY, &key, n, n_vocab),
-                                      .sampling = otr_sampling_default()};
+        const struct draft_ask ask = record_ask(e, t, p, room < TREE_MAX ? (int)room : TREE_MAX);
         const struct draft_seen seen = {.seq = SEQ, .event = SEEN_STEP, .tok = t->tok, .n = n + 1, .n_new = 1};
         tree_clear(&tree);
         const double t0 = clock_ms();
         const int rc = can ? d->m->propose(d->self, &ask, 1, &tree) : OTR_OK;
         const double t1 = clock_ms();
-        if (rc < 0 || tree_check(&tree, n_vocab, ask.max_entries, NULL) < 0)
+        if (rc < 0 || tree_check(&tree, e->m->info.n_vocab, ask.max_entries, NULL) < 0)
             tree_clear(&tree);
         judge(t, p, &tree, &place[p]);
         const double t2 = clock_ms();
         d->m->observe(d->self, &seen, 1);
         ms[p - 1] = t1 - t0 + clock_ms() - t2;
     }
-    const struct draft_seen end = {.seq = SEQ, .event = SEEN_FINISHED, .tok = t->tok, .n = t->n_prompt + t->n};
-    return d->m->observe(d->self, &end, 1);
 }
 
 int record_places(const struct otr_engine *e, struct spec *sp, const struct record_text *t, struct sb_place *place,

@@ -18,6 +18,8 @@ struct record_text {
     const int32_t *predicted; /* [n_predicted] as in struct otr_gen */
     size_t n_predicted;
 };
+/* What a drafter is asked with p tokens of the reply out. */
+struct draft_ask record_ask(const struct otr_engine *e, const struct record_text *t, size_t p, int budget);
 /* The drafters of sp, as new, along one text. place [sp->n_d * n]; cost_ms [sp->n_d]: median of asking and telling
  * once. */
 int record_places(const struct otr_engine *e, struct spec *sp, const struct record_text *t, struct sb_place *place,

@@ -181,12 +181,6 @@ static void add_up(struct spec_sum *f, const struct otr_gen_result *r, bool same
     f->n_same += same;
 }
 
-struct rounds { /* of one prompt */
-    double pair[SPEC_METHODS][SPEC_ROUNDS], whole[SPEC_METHODS][SPEC_ROUNDS], ms[SPEC_METHODS][SPEC_ROUNDS],
-        plain_ms[SPEC_ROUNDS];
-    int n[SPEC_METHODS], n_plain;
-};
-
 /* Plain (-1) and the first method side by side, in turn; the others behind or before them, another one first each time.
  * Returns how many. */
 static int order_round(const struct spec_bench *b, int round, int *who)
@@ -202,11 +196,11 @@ static int order_round(const struct spec_bench *b, int round, int *who)
     return n;
 }
 
-static int run_round(struct spec_bench *b, const struct spec_task *t, int round, struct rounds *all,
-                     struct otr_err *err)
+static int run_round(struct spec_bench *b, struct spec_task *t, int round, struct otr_err *err)
 {
     int who[SPEC_METHODS + 1], rc = OTR_OK;
     const int n = order_round(b, round, who);
+    struct spec_rounds *all = t->rounds;
     double ms[SPEC_METHODS], plain = 0;
     for (int i = 0; i < n && rc == OTR_OK; i++) {
         struct otr_gen_result r = {0};
@@ -239,26 +233,38 @@ static int run_round(struct spec_bench *b, const struct spec_task *t, int round,
     return OTR_OK;
 }
 
-static int run_task(struct spec_bench *b, struct spec_task *t, struct otr_err *err)
+/* Whether the prompt takes part in the round. */
+static bool is_wanted(const struct spec_bench *b, const struct spec_task *t, int round)
 {
-    struct rounds all = {.n = {0}};
+    const size_t n = (size_t)b->o->min_rounds;
+    double v[SPEC_ROUNDS];
+    if (t->loops || round < b->o->min_rounds)
+        return !t->loops;
+    memcpy(v, t->rounds->pair[0], sizeof v);
+    return t->rounds->n[0] >= b->o->min_rounds && median_of(v, n).x < SPEC_GOOD;
+}
+
+static int run_rounds(struct spec_bench *b, struct spec_task *task, int n, double until_ms, struct otr_err *err)
+{
     int rc = OTR_OK;
-    bool more = true;
-    for (int round = 0; more && rc == OTR_OK; round++) {
-        rc = run_round(b, t, round, &all, err);
-        if (rc == OTR_OK && round + 1 == b->o->min_rounds) {
-            double v[SPEC_ROUNDS];
-            memcpy(v, all.pair[0], sizeof v);
-            more = all.n[0] > 0 && median_of(v, (size_t)all.n[0]).x < SPEC_GOOD;
-        }
-        more = more && round + 1 < b->o->max_rounds;
+    for (int i = 0; i < n; i++)
+        if (!task[i].loops && !(task[i].rounds = calloc(1, sizeof *task[i].rounds)))
+            return OTR_FAIL(err, NOMEM, "no memory for the rounds");
+    for (int round = 0; round < b->o->max_rounds && rc == OTR_OK; round++) {
+        bench_show_progress(b->category[task->category], round + 1, b->o->max_rounds);
+        for (int i = 0; i < n && rc == OTR_OK; i++)
+            if (is_wanted(b, &task[i], round) && (round == 0 || until_ms <= 0 || clock_ms() < until_ms))
+                rc = run_round(b, &task[i], round, err);
     }
-    for (size_t k = 0; k < b->o->methods.n && rc == OTR_OK; k++) {
-        const size_t n = (size_t)all.n[k];
-        if (n > 0)
-            t->result[k] = (struct spec_result){all.n[k], median_of(all.pair[k], n), median_of(all.whole[k], n).x,
-                                                median_of(all.ms[k], n).x, 0};
-        t->result[k].plain_ms = all.n_plain > 0 ? median_of(all.plain_ms, (size_t)all.n_plain).x : 0;
+    for (int i = 0; i < n && rc == OTR_OK; i++) {
+        struct spec_rounds *all = task[i].rounds;
+        for (size_t k = 0; k < b->o->methods.n && all; k++)
+            if (all->n[k] > 0) {
+                const size_t m = (size_t)all->n[k];
+                task[i].result[k] =
+                    (struct spec_result){all->n[k], median_of(all->pair[k], m), median_of(all->whole[k], m).x,
+                                         median_of(all->ms[k], m).x, median_of(all->plain_ms, (size_t)all->n_plain).x};
+            }
     }
     return rc;
 }
@@ -334,6 +340,7 @@ static int find_best(struct spec_bench *b, const struct spec_task *task, int n, 
 static int run_category(struct spec_bench *b, struct spec_task *task, int n, struct otr_err *err)
 {
     const int c = task->category, at = (int)(task - b->task);
+    const double until_ms = b->o->seconds > 0 ? clock_ms() + 1000.0 * b->o->seconds : 0;
     int rc = OTR_OK;
     for (int i = 0; i < n && rc == OTR_OK; i++) {
         bench_show_progress("text", at + i + 1, b->n_task);
@@ -341,11 +348,8 @@ static int run_category(struct spec_bench *b, struct spec_task *task, int n, str
     }
     if (rc == OTR_OK && b->recorded)
         rc = find_best(b, task, n, c, err);
-    for (int i = 0; i < n && rc == OTR_OK; i++) {
-        bench_show_progress("prompt", at + i + 1, b->n_task);
-        if (!task[i].loops)
-            rc = run_task(b, &task[i], err);
-    }
+    if (rc == OTR_OK)
+        rc = run_rounds(b, task, n, until_ms, err);
     for (int i = 0; i < n; i++) {
         otr_seq_destroy(task[i].base);
         task[i].base = NULL;
@@ -445,6 +449,9 @@ int cmd_bench_spec(int argc, char **argv)
         {"-n --n-predict", FLAG_INT, AT(n_tokens), "N", "tokens of a reply (128)", 2, 1024, NULL},
         {"--rounds", FLAG_STR, AT(rounds), "MIN:MAX",
          "pairs (3:9): MAX for the first method where it gains little, else MIN", 0, 0, NULL},
+        {"--seconds", FLAG_INT, AT(seconds), "N", "no pair but the first begins later in a category (0: no limit)", 0,
+         1 << 20, NULL},
+        {"--category", FLAG_STR, AT(category), "NAME", "only the prompts of this one", 0, 0, NULL},
         {"--bounds", FLAG_BOOL, AT(bounds), NULL, "what drafting could have been worth on these texts", 0, 0, NULL},
         {"--temp", FLAG_FLOAT, AT(temp), "X", "temperature (0)", 0, 100, NULL},
         {"--loops", FLAG_BOOL, AT(keep_loops), NULL, "keep prompts whose replies loop", 0, 0, NULL},

@@ -16,8 +16,8 @@ enum { SPEC_METHODS = 16, SPEC_CATEGORIES = 32, SPEC_ROUNDS = 64, SPEC_NAME = 32
 struct spec_bench_opts {
     struct engine_opts engine;
     struct flag_list files, methods;
-    const char *rounds; /* "MIN:MAX" */
-    int n_prompts, n_tokens, min_rounds, max_rounds, skip;
+    const char *rounds, *category; /* rounds: "MIN:MAX"; category NULL: all */
+    int n_prompts, n_tokens, min_rounds, max_rounds, skip, seconds;
     float temp;
     bool json, keep_loops, bounds;
 };
@@ -27,6 +27,11 @@ struct spec_result { /* of one method on one prompt */
     struct median decode;
     double whole, ms, plain_ms; /* medians; whole: speedup with the prompt's time */
 };
+struct spec_rounds { /* of one prompt: pair [method][round] */
+    double pair[SPEC_METHODS][SPEC_ROUNDS], whole[SPEC_METHODS][SPEC_ROUNDS], ms[SPEC_METHODS][SPEC_ROUNDS],
+        plain_ms[SPEC_ROUNDS];
+    int n[SPEC_METHODS], n_plain;
+};
 struct spec_task {            /* one prompt */
     int32_t *ids, *predicted; /* ids [n_ids + n_text]: the reply behind the prompt, once it is known */
     size_t n_ids, n_predicted, n_text;
@@ -34,6 +39,7 @@ struct spec_task {            /* one prompt */
     bool loops;
     struct otr_seq *base; /* holds the prompt but for its last token, while its category is measured */
     double prompt_ms;
+    struct spec_rounds *rounds;
     struct spec_result result[SPEC_METHODS];
     /* of the recording */
     struct sb_place *place;

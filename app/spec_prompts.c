@@ -75,6 +75,7 @@ static void task_free(struct spec_task *t)
     free(t->ids);
     free(t->predicted);
     free(t->place);
+    free(t->rounds);
 }
 
 static int add_task(struct spec_bench *b, const char *file, const json_t *line, struct otr_err *err)
@@ -82,7 +83,8 @@ static int add_task(struct spec_bench *b, const char *file, const json_t *line, 
     const int c = category_of(b, file, line);
     char *text = prompt_text(line);
     int rc = OTR_OK;
-    if (text && c >= 0 && b->n_of[c]++ >= b->o->skip && b->n_of[c] <= b->o->skip + b->o->n_prompts) {
+    const bool wanted = c >= 0 && (!b->o->category || strcmp(b->o->category, b->category[c]) == 0);
+    if (text && wanted && b->n_of[c]++ >= b->o->skip && b->n_of[c] <= b->o->skip + b->o->n_prompts) {
         const char *input = json_string_value(json_object_get(line, "input"));
         struct spec_task t = {.category = c, .number = b->n_of[c] - 1};
         rc = encode(b, text, &t, err);

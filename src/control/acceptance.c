@@ -9,6 +9,8 @@ enum { MEMORY = 64, MEMORY_ALL = 256 };
 #define LEAN_ALL 2.0f
 #define LEAN_CLASS 4.0f
 #define LEAN_LEAF 8.0f
+#define NEWEST 16.0f /* entries */
+#define LEAN_NEWEST 3.0f
 
 static int match_class(int match)
 {
@@ -27,6 +29,11 @@ static int conf_class(float conf)
     return c < 0 ? 0 : c > AC_CONF - 2 ? AC_CONF - 2 : c;
 }
 
+int ac_class(int match, float conf)
+{
+    return match_class(match) * AC_CONF + conf_class(conf);
+}
+
 static int depth_class(int depth)
 {
     static const int edge[AC_DEPTH - 1] = {2, 3, 5, 9, 17};
@@ -41,11 +48,19 @@ static double lean(struct ac_count c, double on, float weight)
     return ((double)c.right + (double)weight * on) / (double)(c.tried + weight);
 }
 
-double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth)
+/* By its class alone. */
+static double class_chance(const struct acceptance *a, const struct tree *t, int entry, int depth)
 {
     const int m = match_class(t->match), c = conf_class(t->entry[entry].conf), d = depth_class(depth);
     const double all = lean(a->all, PRIOR, LEAN_ALL);
     return lean(a->leaf[m][c][d], lean(a->class[m][c], all, LEAN_CLASS), LEAN_LEAF);
+}
+
+double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth)
+{
+    /* WHY only down: a text that turns bad costs passes at once, one that turns good soon shows in its classes */
+    const double kept = (double)(a->came + LEAN_NEWEST) / (double)(a->hoped + LEAN_NEWEST);
+    return class_chance(a, t, entry, depth) * fmin(kept, 1);
 }
 
 static void see(struct ac_count *c, bool right, float memory)
@@ -61,6 +76,9 @@ static void see(struct ac_count *c, bool right, float memory)
 void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right)
 {
     const int m = match_class(t->match), c = conf_class(t->entry[entry].conf), d = depth_class(depth);
+    const float fade = 1 - 1 / NEWEST;
+    a->hoped = a->hoped * fade + (float)class_chance(a, t, entry, depth);
+    a->came = a->came * fade + (right ? 1.0f : 0.0f);
     see(&a->all, right, MEMORY_ALL);
     see(&a->class[m][c], right, MEMORY);
     see(&a->leaf[m][c][d], right, MEMORY);

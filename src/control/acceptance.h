@@ -2,7 +2,9 @@
  *
  * Class of an entry: the tree's match length, the drafter's confidence, the depth. A class leans on its parent (the
  * same without the depth), that on the drafter's whole, that on a prior; old counts fade, so that a change of text is
- * seen within some dozen entries. SRC: verification-law.md 7 (classes), methods/02. */
+ * seen within some dozen entries. Where the newest entries, of all classes, came less often than hoped, the chances of
+ * all are lowered in proportion: what other texts taught is not held against this one for long. SRC:
+ * verification-law.md 7 (classes), methods/02. */
 #ifndef OTR_CONTROL_ACCEPTANCE_H
 #define OTR_CONTROL_ACCEPTANCE_H
 
@@ -15,8 +17,11 @@ struct ac_count {
 };
 struct acceptance {
     struct ac_count all, class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
+    float hoped, came; /* of the newest entries: the chances that classes gave them, and those that were right */
 };
 
+/* The class of a tree's first entries, in [0, AC_MATCH * AC_CONF): match length, then confidence. */
+int ac_class(int match, float conf);
 double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth);
 void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right);
 

@@ -87,6 +87,8 @@ struct spec {
 };
 /* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */
 OTR_API void model_key(const struct otr_model *m, char *key);
+/* The drafters that `auto` means. */
+const char *const *spec_auto(size_t *n);
 void spec_free(struct spec *sp);
 /* Every drafter as it was when opened; what the controller learnt stays: it knows times and chances, and no tokens. */
 int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err);

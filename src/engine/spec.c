@@ -9,6 +9,12 @@
 /* What `auto` means: drafters that cost microseconds. Models and heads that lie beside the model join them later. */
 static const char *const auto_methods[] = {"prediction", "suffix", "ngram-mod"};
 
+const char *const *spec_auto(size_t *n)
+{
+    *n = sizeof auto_methods / sizeof *auto_methods;
+    return auto_methods;
+}
+
 void spec_free(struct spec *sp)
 {
     if (!sp)

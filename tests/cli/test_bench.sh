@@ -120,4 +120,32 @@ check "speed: the record" grep -qE '^level c, 1 threads?, [0-9.]+ MB of weights 
 same "speed: three replies" "$(grep -cE '^  (greedy|temp|temp_top_p) +[0-9.]+ +\[[0-9.]+, [0-9.]+\] +[0-9.]+$' "$tmp/table")" 3
 refused "speed: prompts" 2 "\(-p\)" "$program" bench speed -m "$stories" -p 0
 refused "speed: a missing model" 1 "cannot" "$program" bench speed -m "$tmp/none.gguf"
+
+cat > "$tmp/p.jsonl" << 'EOF'
+{"category": "tales", "turns": ["Once upon a time there was a little girl. She had a red ball. One day"]}
+{"category": "tales", "prompt": "Tom and Lily went to the park. Tom and Lily went to the"}
+{"category": "edits", "instruction": "Once upon a time", "input": "there was a little girl named Lily. She loved to play outside."}
+EOF
+spec() { "$program" bench spec -m "$stories" --prompts "$tmp/p.jsonl" -n 24 --loops "$@"; }
+spec --rounds 2:3 --method auto --method suffix@2 --method random --method auto+slow:ms=1 --method best --bounds --json > "$tmp/r.json"
+field "spec: keys" '" ".join(sorted(r))' "bounds figures kernel_level looping model rounds temperature threads tokens"
+field "spec: every reply has the bytes of the plain one" 'all(f["same"] == f["replies"] > 0 for f in r["figures"])' True
+field "spec: categories and prompts" 'sorted({(f["category"], f["prompts"]) for f in r["figures"]})' "[('edits', 1), ('tales', 2)]"
+field "spec: methods" '[f["method"] for f in r["figures"] if f["category"] == "tales" and f["method"] != "best"]' \
+    "['auto', 'suffix@2', 'random', 'auto+slow:ms=1']"
+field "spec: what best is" 'all(f["ran"] == b["best"] for f in r["figures"] for b in r["bounds"] if f["method"] == "best" and f["category"] == b["category"])' True
+# only the first method goes on, and only where it gains little
+field "spec: pairs" '{e["pairs"] for f in r["figures"] for e in f["each"] if f["method"] != "auto"}' "{2}"
+field "spec: pairs of the first" '{e["pairs"] for f in r["figures"] for e in f["each"] if f["method"] == "auto"} <= {2, 3}' True
+field "spec: the interval holds the median" 'all(e["interval"][0] <= e["speedup"] <= e["interval"][1] and e["covers"] in (0.5, 0.75) for f in r["figures"] for e in f["each"])' True
+# on the same tables: no policy beats the bound, nothing fitted in hindsight is worse than plain decoding
+field "spec: bounds" 'all(1 <= b["causal"] <= b["clairvoyant"] + 1e-9 and 1 <= b["best_fixed"] and 0 < b["auto"] <= b["clairvoyant"] + 1e-9 for b in r["bounds"])' True
+field "spec: times by rows" '[(len(b["rows"]), b["rows"][0]) for b in r["bounds"]]' "[(32, 1.0), (32, 1.0)]"
+spec --rounds 1 --category edits > "$tmp/table"
+same "spec: one category" "$(grep -cE '^edits +auto +1 +[0-9.]+ +[0-9.]+ \[[0-9.]+, [0-9.]+\] +1 .* 1 of 1$' "$tmp/table")" 1
+same "spec: no other" "$(grep -c '^tales' "$tmp/table")" 0
+refused "spec: rounds" 2 "\(--rounds\): '3:2' is not" spec --rounds 3:2
+refused "spec: rounds are numbers" 2 "\(--rounds\): '2:x' is not" spec --rounds 2:x
+refused "spec: a method" 1 "unknown drafting method.*'sufix'" spec --method auto+sufix
+refused "spec: no such category" 1 "no prompts" spec --category none
 finish

@@ -58,6 +58,33 @@ static void test_spread(void **state)
     near(s.median, 5);
 }
 
+/* Coverages from tables of the sign test (Conover, table A3): 9 values, second and second last, 0.9609. */
+static void test_median_interval(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n, k;
+        double covers;
+    } want[] = {{1, 0, 0},
+                {3, 0, 0.75},
+                {5, 0, 0.9375},
+                {6, 0, 0.96875},
+                {9, 1, 0.9609375},
+                {15, 3, 1 - 2 * 576. / 32768},
+                {20, 5, 0.958610534667968750}};
+    double v[20];
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const size_t n = want[i].n;
+        for (size_t k = 0; k < n; k++)
+            v[k] = (double)(n - 1 - k);
+        const struct median m = median_of(v, n);
+        near(m.x, (double)(n - 1) / 2);
+        near(m.low, (double)want[i].k);
+        near(m.high, (double)(n - 1 - want[i].k));
+        near(m.covers, want[i].covers);
+    }
+}
+
 /* ---- threads ---- */
 
 struct rig {
@@ -377,6 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantiles),
         cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_median_interval),
         cmocka_unit_test(test_gate),
         cmocka_unit_test(test_one_thread_is_never_dropped),
         cmocka_unit_test(test_roof_reads_all),

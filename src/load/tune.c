@@ -17,7 +17,7 @@ enum {
     MIN_ROUND = 3, /* fewer, and nothing is believed */
     MAX_ROUND = 15,
 };
-static const double GAIN = 1.03; /* what another plan must win by */
+static const double GAIN = 1.02; /* what another plan must win by */
 
 /* Matrices of one kind, and where the walk over them stands. */
 struct trial {

@@ -21,9 +21,11 @@ struct panels_job {
     int n_tok;
 };
 
-/* Panels p[0..R) x the tokens of the packed tile at t0, in passes. */
-static inline void panels_run(const struct panels_job *j, struct tile_plan plan, const int *p, int R, int t0)
+/* Panels p[0..R), each with `left` panels before the end of its stream, x the tokens of the packed tile at t0, in
+ * passes. OPT: near its end a stream reaches less far: what lies behind is not read next. */
+static inline void panels_run(const struct panels_job *j, struct tile_plan plan, const int *p, int R, int left, int t0)
 {
+    const int reach = plan.reach << 10;
     const int mt = act_tile_tok(j->n_tok, t0), n_cols = j->w->n_cols;
     const enum act_kind kind = act_kind_of(j->w->type);
     const char *act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols);
@@ -36,11 +38,12 @@ static inline void panels_run(const struct panels_job *j, struct tile_plan plan,
     } else if (kind == ACT_Q8K) {
         tok_bytes = sizeof(struct act_q8k);
     }
-    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols, .reach = plan.reach << 10};
+    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols};
+    t.reach = reach > TILE_NEAR && (size_t)left * j->panel > (size_t)reach ? reach : TILE_NEAR;
     for (int r = 0; r < R; r++) {
-        const int left = j->row_hi - p[r] * j->panel_rows;
+        const int rows = j->row_hi - p[r] * j->panel_rows;
         t.w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
-        t.n_row[r] = left < j->panel_rows ? left : j->panel_rows;
+        t.n_row[r] = rows < j->panel_rows ? rows : j->panel_rows;
     }
     const int n_pass = (mt + plan.most - 1) / plan.most;
     for (int pass = 0, m0 = 0; pass < n_pass; pass++) {
@@ -63,10 +66,10 @@ static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t
         int p[TILE_MAX_PANEL];
         for (int r = 0; r < plan.r; r++)
             p[r] = plan.far ? lo + i + r * n : lo + i * plan.r + r;
-        panels_run(j, plan, p, plan.r, t0);
+        panels_run(j, plan, p, plan.r, plan.far ? n - i : (n - i) * plan.r, t0);
     }
     for (int p = lo + n * plan.r; p < hi; p++)
-        panels_run(j, plan, &p, 1, t0);
+        panels_run(j, plan, &p, 1, hi - p, t0);
 }
 
 /* Rows from row_lo to j->row_hi. */

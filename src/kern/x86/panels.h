@@ -19,41 +19,75 @@ struct panels_job {
     int row_hi;
     const char *act, *wide; /* wide: the act_q8w part, where there is one */
     int n_tok;
+    const struct mat_slice *next; /* kern.h; NULL: not known */
+    const struct tile_plan *next_plan;
 };
 
-/* Panels p[0..R), each with `left` panels before the end of its stream, x the tokens of the packed tile at t0, in
- * passes. OPT: near its end a stream reaches less far: what lies behind is not read next. */
-static inline void panels_run(const struct panels_job *j, struct tile_plan plan, const int *p, int R, int left, int t0)
+/* The packed tile of tokens at t0, in passes. */
+struct panels_toks {
+    int t0, n_pass;
+    const char *act, *wide; /* first block of the first token */
+    size_t tok_bytes;       /* from a token to the next within a block */
+    struct tile_args t;     /* what all panels share; the rest is each panel's */
+};
+
+static inline struct panels_toks panels_toks_of(const struct panels_job *j, struct tile_plan plan, int t0)
 {
-    const int reach = plan.reach << 10;
     const int mt = act_tile_tok(j->n_tok, t0), n_cols = j->w->n_cols;
     const enum act_kind kind = act_kind_of(j->w->type);
-    const char *act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols);
-    const char *wide = NULL;
-    size_t tok_bytes = BLOCK_F * sizeof(float);
+    struct panels_toks k = {.t0 = t0,
+                            .n_pass = (mt + plan.most - 1) / plan.most,
+                            .act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols),
+                            .tok_bytes = BLOCK_F * sizeof(float),
+                            .t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols}};
     if (kind == ACT_Q8) {
-        tok_bytes = sizeof(struct act_q8);
+        k.tok_bytes = sizeof(struct act_q8);
         if (j->wide)
-            wide = j->wide + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
+            k.wide = j->wide + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
     } else if (kind == ACT_Q8K) {
-        tok_bytes = sizeof(struct act_q8k);
+        k.tok_bytes = sizeof(struct act_q8k);
     }
-    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols};
-    t.reach = reach > TILE_NEAR && (size_t)left * j->panel > (size_t)reach ? reach : TILE_NEAR;
+    return k;
+}
+
+/* Panels p[0..R), each with `left` panels before the end of its stream. OPT: near its end a stream reaches less far:
+ * what lies behind is not read next. */
+static inline void panels_run(const struct panels_job *j, struct panels_toks *k, struct tile_plan plan, const int *p,
+                              int R, int left)
+{
+    const int reach = plan.reach << 10;
+    struct tile_args *t = &k->t;
+    t->reach = reach > TILE_NEAR && (size_t)left * j->panel > (size_t)reach ? reach : TILE_NEAR;
     for (int r = 0; r < R; r++) {
         const int rows = j->row_hi - p[r] * j->panel_rows;
-        t.w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
-        t.n_row[r] = rows < j->panel_rows ? rows : j->panel_rows;
+        t->w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
+        t->n_row[r] = rows < j->panel_rows ? rows : j->panel_rows;
     }
-    const int n_pass = (mt + plan.most - 1) / plan.most;
-    for (int pass = 0, m0 = 0; pass < n_pass; pass++) {
-        const int m = (mt - m0) / (n_pass - pass);
+    for (int pass = 0, m0 = 0; pass < k->n_pass; pass++) {
+        const int m = k->n_pass == 1 ? t->mt : (t->mt - m0) / (k->n_pass - pass);
         for (int r = 0; r < R; r++)
-            t.out[r] = j->out + (size_t)(t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
-        t.act = act + (size_t)m0 * tok_bytes;
-        t.wide = wide ? wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
-        j->tiles[m - 1][R / 2](&t);
+            t->out[r] = j->out + (size_t)(k->t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
+        t->act = k->act + (size_t)m0 * k->tok_bytes;
+        t->wide = k->wide ? k->wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
+        j->tiles[m - 1][R / 2](t);
         m0 += m;
+    }
+}
+
+/* The beginning of each stream that this thread reads after these, together as much as a stream reaches ahead.
+ * OPT: else the memory has nothing to do from the end of one product until the next one is on its way. */
+static inline void panels_ask(const struct panels_job *j)
+{
+    if (!j->next || j->next->lo >= j->next->hi || j->n_tok > ACT_TILE)
+        return;
+    const struct mat *w = j->next->w;
+    const struct tile_plan plan = j->next_plan[plan_class_of(j->n_tok)];
+    const size_t panel = panel_bytes(w->type, w->n_cols, j->panel_rows);
+    const int lo = j->next->lo / j->panel_rows, hi = (j->next->hi + j->panel_rows - 1) / j->panel_rows;
+    for (int r = 0; r < plan.r; r++) {
+        const char *p = (const char *)w->data + panel * (size_t)(lo + (plan.far ? (hi - lo) / plan.r : 1) * r);
+        for (int i = 0; i < (plan.reach << 10) / plan.r; i += 64)
+            __builtin_prefetch(p + i, 0, 2);
     }
 }
 
@@ -62,14 +96,17 @@ static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t
 {
     const struct tile_plan plan = j->plan[plan_class_of(act_tile_tok(j->n_tok, t0))];
     const int n = (hi - lo) / plan.r;
+    struct panels_toks k = panels_toks_of(j, plan, t0);
     for (int i = 0; i < n; i++) {
         int p[TILE_MAX_PANEL];
         for (int r = 0; r < plan.r; r++)
             p[r] = plan.far ? lo + i + r * n : lo + i * plan.r + r;
-        panels_run(j, plan, p, plan.r, plan.far ? n - i : (n - i) * plan.r, t0);
+        if (i == n - 1)
+            panels_ask(j);
+        panels_run(j, &k, plan, p, plan.r, plan.far ? n - i : (n - i) * plan.r);
     }
     for (int p = lo + n * plan.r; p < hi; p++)
-        panels_run(j, plan, &p, 1, hi - p, t0);
+        panels_run(j, &k, plan, &p, 1, hi - p);
 }
 
 /* Rows from row_lo to j->row_hi. */

@@ -25,10 +25,10 @@ struct panels_job {
 
 /* The packed tile of tokens at t0, in passes. */
 struct panels_toks {
-    int t0, n_pass;
+    int t0, n_pass, reach;  /* reach: bytes */
     const char *act, *wide; /* first block of the first token */
     size_t tok_bytes;       /* from a token to the next within a block */
-    struct tile_args t;     /* what all panels share; the rest is each panel's */
+    struct tile_args t;     /* what all panels share */
 };
 
 static inline struct panels_toks panels_toks_of(const struct panels_job *j, struct tile_plan plan, int t0)
@@ -37,6 +37,7 @@ static inline struct panels_toks panels_toks_of(const struct panels_job *j, stru
     const enum act_kind kind = act_kind_of(j->w->type);
     struct panels_toks k = {.t0 = t0,
                             .n_pass = (mt + plan.most - 1) / plan.most,
+                            .reach = plan.reach << 10,
                             .act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols),
                             .tok_bytes = BLOCK_F * sizeof(float),
                             .t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols}};
@@ -48,30 +49,6 @@ static inline struct panels_toks panels_toks_of(const struct panels_job *j, stru
         k.tok_bytes = sizeof(struct act_q8k);
     }
     return k;
-}
-
-/* Panels p[0..R), each with `left` panels before the end of its stream. OPT: near its end a stream reaches less far:
- * what lies behind is not read next. */
-static inline void panels_run(const struct panels_job *j, struct panels_toks *k, struct tile_plan plan, const int *p,
-                              int R, int left)
-{
-    const int reach = plan.reach << 10;
-    struct tile_args *t = &k->t;
-    t->reach = reach > TILE_NEAR && (size_t)left * j->panel > (size_t)reach ? reach : TILE_NEAR;
-    for (int r = 0; r < R; r++) {
-        const int rows = j->row_hi - p[r] * j->panel_rows;
-        t->w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
-        t->n_row[r] = rows < j->panel_rows ? rows : j->panel_rows;
-    }
-    for (int pass = 0, m0 = 0; pass < k->n_pass; pass++) {
-        const int m = k->n_pass == 1 ? t->mt : (t->mt - m0) / (k->n_pass - pass);
-        for (int r = 0; r < R; r++)
-            t->out[r] = j->out + (size_t)(k->t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
-        t->act = k->act + (size_t)m0 * k->tok_bytes;
-        t->wide = k->wide ? k->wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
-        j->tiles[m - 1][R / 2](t);
-        m0 += m;
-    }
 }
 
 /* The beginning of each stream that this thread reads after these, together as much as a stream reaches ahead.
@@ -91,22 +68,58 @@ static inline void panels_ask(const struct panels_job *j)
     }
 }
 
+/* R panels at t->w x the tokens, in passes; out: first row of each panel, first token. */
+static inline void panels_run(const struct panels_job *j, const struct panels_toks *k, struct tile_args *t,
+                              float *const *out, int R)
+{
+    for (int pass = 0, m0 = 0; pass < k->n_pass; pass++) {
+        const int m = k->n_pass == 1 ? t->mt : (t->mt - m0) / (k->n_pass - pass);
+        for (int r = 0; r < R; r++)
+            t->out[r] = out[r] + (size_t)m0 * j->ld_out;
+        t->act = k->act + (size_t)m0 * k->tok_bytes;
+        t->wide = k->wide ? k->wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
+        j->tiles[m - 1][R / 2](t);
+        m0 += m;
+    }
+}
+
+/* n times R panels: at first lo, lo + gap, ..., then each `step` further on. OPT: near its end a stream reaches less
+ * far: what lies behind is not read next. */
+static inline void panels_walk(const struct panels_job *j, const struct panels_toks *k, int lo, int n, int R, int gap,
+                               int step)
+{
+    const size_t hop = (size_t)step * j->panel;
+    struct tile_args t = k->t;
+    float *out[TILE_MAX_PANEL];
+    for (int r = 0; r < R; r++) {
+        const int p = lo + r * gap;
+        t.w[r] = (const uint8_t *)j->w->data + (size_t)p * j->panel;
+        t.n_row[r] = j->panel_rows;
+        out[r] = j->out + (size_t)k->t0 * j->ld_out + (size_t)p * (size_t)j->panel_rows;
+    }
+    for (int i = 0; i < n; i++) {
+        if (i == n - 1) { /* the matrix may end inside its last panel */
+            const int rows = j->row_hi - (lo + (R - 1) * gap + i * step) * j->panel_rows;
+            t.n_row[R - 1] = rows < j->panel_rows ? rows : j->panel_rows;
+            panels_ask(j);
+        }
+        t.reach = k->reach > TILE_NEAR && (size_t)(n - i) * hop > (size_t)k->reach ? k->reach : TILE_NEAR;
+        panels_run(j, k, &t, out, R);
+        for (int r = 0; r < R; r++) {
+            t.w[r] += hop;
+            out[r] += step * j->panel_rows;
+        }
+    }
+}
+
 /* Panels [lo, hi) x one packed tile. */
 static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t0)
 {
     const struct tile_plan plan = j->plan[plan_class_of(act_tile_tok(j->n_tok, t0))];
+    const struct panels_toks k = panels_toks_of(j, plan, t0);
     const int n = (hi - lo) / plan.r;
-    struct panels_toks k = panels_toks_of(j, plan, t0);
-    for (int i = 0; i < n; i++) {
-        int p[TILE_MAX_PANEL];
-        for (int r = 0; r < plan.r; r++)
-            p[r] = plan.far ? lo + i + r * n : lo + i * plan.r + r;
-        if (i == n - 1)
-            panels_ask(j);
-        panels_run(j, &k, plan, p, plan.r, plan.far ? n - i : (n - i) * plan.r);
-    }
-    for (int p = lo + n * plan.r; p < hi; p++)
-        panels_run(j, &k, plan, &p, 1, hi - p);
+    panels_walk(j, &k, lo, n, plan.r, plan.far ? n : 1, plan.far ? 1 : plan.r);
+    panels_walk(j, &k, lo + n * plan.r, hi - lo - n * plan.r, 1, 0, 1);
 }
 
 /* Rows from row_lo to j->row_hi. */

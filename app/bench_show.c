@@ -110,7 +110,7 @@ void bench_show_targets(const struct bench_kernel *r, const struct bench_machine
     for (int i = 0; i < TARGET_N; i++)
         printf("%s %s %.*f %s %.*f %s", i > 0 ? ";" : "", target_name[i], t[i].want >= 50 ? 1 : 2, t[i].got,
                t[i].at_least ? ">=" : "<=", t[i].want >= 50 ? 1 : 2, t[i].want, t[i].pass ? "pass" : "FAIL");
-    printf("\n");
+    printf("; memory and arithmetic cross at M = %.1f\n", bench_crossing(r, m->n_threads));
 }
 
 void bench_show_ab(const struct bench_ab *r, const struct bench_side side[2], const struct bench_machine *m,

@@ -123,6 +123,8 @@ struct target {
 };
 /* false: there are none for this level or number of threads. */
 bool bench_targets(struct target out[TARGET_N], const struct bench_kernel *r, const char *level, int n_threads);
+/* Tokens with which arithmetic at P takes as long as reading at the roof: where T(M) is furthest above either. */
+double bench_crossing(const struct bench_kernel *r, int n_threads);
 
 /* ---- forward passes ---- */
 

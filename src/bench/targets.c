@@ -50,10 +50,20 @@ static double worst(const struct bench_kernel *r, double roof_ms, double peak, b
     return most;
 }
 
+static double peak_of(const struct bench_kernel *r, int n_threads)
+{
+    return n_threads == 1 ? r->peak1_gops : r->peak_gops;
+}
+
+double bench_crossing(const struct bench_kernel *r, int n_threads)
+{
+    return roof_best(r->roof).min * peak_of(r, n_threads) / (1e3 * r->gop[0]);
+}
+
 bool bench_targets(struct target out[TARGET_N], const struct bench_kernel *r, const char *level, int n_threads)
 {
     const bool is_avx2 = strcmp(level, "avx2") == 0, is_vnni = strcmp(level, "avx512vnni") == 0;
-    const double roof = roof_best(r->roof).min, peak = n_threads == 1 ? r->peak1_gops : r->peak_gops;
+    const double roof = roof_best(r->roof).min, peak = peak_of(r, n_threads);
     const double *want = is_vnni ? find(avx512vnni, sizeof avx512vnni / sizeof *avx512vnni, r->type) : NULL;
     if (!want && (is_avx2 || is_vnni))
         want = find(avx2, sizeof avx2 / sizeof *avx2, r->type);

@@ -6,7 +6,7 @@
 
 /* WHY a version: a file of another one may mean other plans or another layout by the same numbers. Raise it whenever a
  * menu, a panel's layout or a tile's body changes. */
-#define PLAN_HEAD "outrider plans 1"
+#define PLAN_HEAD "outrider plans 2"
 
 static const char *const kind_name[PLAN_N_KIND] = {"q4", "q8", "k", "f"};
 

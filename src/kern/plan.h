@@ -23,7 +23,7 @@ enum { PLAN_N_CLASS = 5, PLAN_MAX_CHOICE = 3 };
 struct tile_plan {
     uint8_t most, r;
     uint8_t far;   /* the r panels are far apart, so that each is a long stream of its own */
-    uint8_t reach; /* KB ahead of each stream that are fetched into L2 */
+    uint8_t reach; /* KB ahead of each stream that are fetched into L2; 0: none are */
 };
 
 /* Plans to follow; what a struct mat points to is one row of it. */

@@ -104,7 +104,7 @@ static void test_text(void **state)
     (void)state;
     const struct plan_menu m = small_menu();
     static const char want[] =
-        "outrider plans 1\na machine, level x, 2 threads\nq4 01010\nq8 -----\nk 11111\nf 00000\n";
+        "outrider plans 2\na machine, level x, 2 threads\nq4 01010\nq8 -----\nk 11111\nf 00000\n";
     struct plan_choice c = {{{0, 1, 0, 1, 0}, {-1, -1, -1, -1, -1}, {1, 1, 1, 1, 1}, {0}}}, got;
     char text[PLAN_TEXT_MAX], bad[PLAN_TEXT_MAX];
     const size_t n = plan_write(text, sizeof text, machine, &c);

@@ -46,7 +46,8 @@ static struct guard act_make(const struct kernels *k, const struct product *p, i
 void held_run(const struct held *h, float *out, size_t ld_out, int row_lo, int row_hi, int n_tok)
 {
     struct guard act = act_make(h->k, h->p, n_tok);
-    h->k->matmul(out, ld_out, &h->w, row_lo, row_hi, act.p, n_tok);
+    const struct mat_slice next = {&h->w, 0, row_lo}; /* any rows, or none */
+    h->k->matmul(out, ld_out, &h->w, row_lo, row_hi, act.p, n_tok, &next);
     guard_free(&act);
 }
 
@@ -232,6 +233,25 @@ static void scales_of(enum ggml_type type, int scales, int *sc, int *mn)
     *mn = is_min && scales / 2 ? 63 : 0;
 }
 
+/* What row x token of check_extremes gives: kernels.md C.1, with every float scale 1. */
+static float extreme_want(enum ggml_type type, int row, int t)
+{
+    int lo, hi, offset, sc, mn;
+    int32_t isum = 0, xsum = 0;
+    block_code_range(type, &lo, &hi, &offset);
+    scales_of(type, row % N_SCALES, &sc, &mn);
+    for (int i = 0; i < block_values(type); i++) {
+        const int x = 127 * sign_of(t, i);
+        isum += (code_of(type, row / N_SCALES % N_CODES, row / N_SCALES / N_CODES, i) - offset) * sc * x;
+        xsum += x;
+    }
+    if (type == GGML_Q4_1 || type == GGML_Q5_1)
+        return fmaf((float)mn, (float)xsum, (float)isum);
+    if (type == GGML_Q4_K || type == GGML_Q5_K)
+        return fmaf(-(float)(mn * xsum), 1.0f, (float)isum);
+    return (float)isum;
+}
+
 long check_extremes(const struct kernels *k, enum ggml_type type)
 {
     const int n = block_values(type), n_rows = N_SIGN * N_CODES * N_SCALES;
@@ -254,28 +274,14 @@ long check_extremes(const struct kernels *k, enum ggml_type type)
         ((float *)p.x.p)[i] = 127.0f * (float)sign_of(i / n, i % n);
 
     struct held h = held_make(k, &p);
-    struct guard got = held_all(&h, N_SIGN);
     long bad = 0;
-    for (int row = 0; row < n_rows; row++)
-        for (int t = 0; t < N_SIGN; t++) {
-            int lo, hi, offset, sc, mn;
-            int32_t isum = 0, xsum = 0;
-            block_code_range(type, &lo, &hi, &offset);
-            scales_of(type, row % N_SCALES, &sc, &mn);
-            for (int i = 0; i < n; i++) {
-                const int x = 127 * sign_of(t, i);
-                isum += (code_of(type, row / N_SCALES % N_CODES, row / N_SCALES / N_CODES, i) - offset) * sc * x;
-                xsum += x;
-            }
-            /* kernels.md C.1, with every float scale 1 */
-            float want = (float)isum;
-            if (type == GGML_Q4_1 || type == GGML_Q5_1)
-                want = fmaf((float)mn, (float)xsum, want);
-            else if (type == GGML_Q4_K || type == GGML_Q5_K)
-                want = fmaf(-(float)(mn * xsum), 1.0f, want);
-            bad += ((const float *)got.p)[t * n_rows + row] != want;
-        }
-    guard_free(&got);
+    for (int n_tok = 1; n_tok <= N_SIGN; n_tok++) { /* tiles of other shapes */
+        struct guard got = held_all(&h, n_tok);
+        for (int row = 0; row < n_rows; row++)
+            for (int t = 0; t < n_tok; t++)
+                bad += ((const float *)got.p)[t * n_rows + row] != extreme_want(type, row, t);
+        guard_free(&got);
+    }
     held_free(&h);
     product_free(&p);
     return bad;

@@ -125,7 +125,7 @@ enum { COLS = 1024, N_TOK = 5 };
 
 static void rig_run(struct rig *r, float *out)
 {
-    r->w.kern.matmul(out, (size_t)r->w.head.n_rows, &r->w.head, 0, r->w.head.n_rows, r->act, N_TOK);
+    r->w.kern.matmul(out, (size_t)r->w.head.n_rows, &r->w.head, 0, r->w.head.n_rows, r->act, N_TOK, NULL);
 }
 
 static void rig_open(struct rig *r, int n_threads)
@@ -252,7 +252,7 @@ static void test_bad_files(void **state)
         assert_int_equal(cache_write(dir, r.name, big, sizeof big), 0);
         weights_tune(&r.w, r.pool, dir);
         assert_known(&r, true, false);
-        assert_int_equal(cache_write(dir, r.name, "outrider plans 1\nanother machine\nq4 99999\n", 41), 0);
+        assert_int_equal(cache_write(dir, r.name, "outrider plans 2\nanother machine\nq4 99999\n", 41), 0);
         weights_tune(&r.w, r.pool, dir);
         assert_known(&r, true, false);
         /* nowhere to write: timed, followed, forgotten */

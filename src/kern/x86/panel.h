@@ -23,6 +23,10 @@ enum {
     ZPANEL_ROWS = 16,   /* avx512vnni */
     ZTILE_MAX_TOK = 16, /* MT at avx512vnni */
     TILE_MAX_PANEL = 4, /* R */
+    /* Bytes ahead in each panel that are fetched into L1. WHY two distances: what L1 can wait for at once is not enough
+     * to hide the memory's latency; L2's queue, reached by the farther one (struct tile_plan), is. Weights that lie in
+     * L3 do not need it (SPEED.md). */
+    TILE_NEAR = 3072,
 };
 
 /* Bytes of one block of one row in a panel; floats: of one k. */

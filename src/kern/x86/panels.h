@@ -19,38 +19,96 @@ struct panels_job {
     int row_hi;
     const char *act, *wide; /* wide: the act_q8w part, where there is one */
     int n_tok;
+    const struct mat_slice *next; /* kern.h; NULL: not known */
+    const struct tile_plan *next_plan;
 };
 
-/* Panels p[0..R) x the tokens of the packed tile at t0, in passes. */
-static inline void panels_run(const struct panels_job *j, struct tile_plan plan, const int *p, int R, int t0)
+/* The packed tile of tokens at t0, in passes. */
+struct panels_toks {
+    int t0, n_pass, reach;  /* reach: bytes */
+    const char *act, *wide; /* first block of the first token */
+    size_t tok_bytes;       /* from a token to the next within a block */
+    struct tile_args t;     /* what all panels share */
+};
+
+static inline struct panels_toks panels_toks_of(const struct panels_job *j, struct tile_plan plan, int t0)
 {
     const int mt = act_tile_tok(j->n_tok, t0), n_cols = j->w->n_cols;
     const enum act_kind kind = act_kind_of(j->w->type);
-    const char *act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols);
-    const char *wide = NULL;
-    size_t tok_bytes = BLOCK_F * sizeof(float);
+    struct panels_toks k = {.t0 = t0,
+                            .n_pass = (mt + plan.most - 1) / plan.most,
+                            .reach = plan.reach << 10,
+                            .act = j->act + (size_t)t0 * act_tok_bytes(kind, n_cols),
+                            .tok_bytes = BLOCK_F * sizeof(float),
+                            .t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols}};
     if (kind == ACT_Q8) {
-        tok_bytes = sizeof(struct act_q8);
+        k.tok_bytes = sizeof(struct act_q8);
         if (j->wide)
-            wide = j->wide + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
+            k.wide = j->wide + (size_t)t0 * (size_t)(n_cols / BLOCK_Q) * sizeof(struct act_q8w);
     } else if (kind == ACT_Q8K) {
-        tok_bytes = sizeof(struct act_q8k);
+        k.tok_bytes = sizeof(struct act_q8k);
     }
-    struct tile_args t = {.ld_out = j->ld_out, .mt = mt, .n_cols = n_cols, .reach = plan.reach << 10};
-    for (int r = 0; r < R; r++) {
-        const int left = j->row_hi - p[r] * j->panel_rows;
-        t.w[r] = (const uint8_t *)j->w->data + (size_t)p[r] * j->panel;
-        t.n_row[r] = left < j->panel_rows ? left : j->panel_rows;
+    return k;
+}
+
+/* The beginning of each stream that this thread reads after these, together as much as a stream reaches ahead.
+ * OPT: else the memory has nothing to do from the end of one product until the next one is on its way. */
+static inline void panels_ask(const struct panels_job *j)
+{
+    if (!j->next || j->next->lo >= j->next->hi || j->n_tok > ACT_TILE)
+        return;
+    const struct mat *w = j->next->w;
+    const struct tile_plan plan = j->next_plan[plan_class_of(j->n_tok)];
+    const size_t panel = panel_bytes(w->type, w->n_cols, j->panel_rows);
+    const int lo = j->next->lo / j->panel_rows, hi = (j->next->hi + j->panel_rows - 1) / j->panel_rows;
+    for (int r = 0; r < plan.r; r++) {
+        const char *p = (const char *)w->data + panel * (size_t)(lo + (plan.far ? (hi - lo) / plan.r : 1) * r);
+        for (int i = 0; i < (plan.reach << 10) / plan.r; i += 64)
+            __builtin_prefetch(p + i, 0, 2);
     }
-    const int n_pass = (mt + plan.most - 1) / plan.most;
-    for (int pass = 0, m0 = 0; pass < n_pass; pass++) {
-        const int m = (mt - m0) / (n_pass - pass);
+}
+
+/* R panels at t->w x the tokens, in passes; out: first row of each panel, first token. */
+static inline void panels_run(const struct panels_job *j, const struct panels_toks *k, struct tile_args *t,
+                              float *const *out, int R)
+{
+    for (int pass = 0, m0 = 0; pass < k->n_pass; pass++) {
+        const int m = k->n_pass == 1 ? t->mt : (t->mt - m0) / (k->n_pass - pass);
         for (int r = 0; r < R; r++)
-            t.out[r] = j->out + (size_t)(t0 + m0) * j->ld_out + (size_t)p[r] * (size_t)j->panel_rows;
-        t.act = act + (size_t)m0 * tok_bytes;
-        t.wide = wide ? wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
-        j->tiles[m - 1][R / 2](&t);
+            t->out[r] = out[r] + (size_t)m0 * j->ld_out;
+        t->act = k->act + (size_t)m0 * k->tok_bytes;
+        t->wide = k->wide ? k->wide + (size_t)m0 * sizeof(struct act_q8w) : NULL;
+        j->tiles[m - 1][R / 2](t);
         m0 += m;
+    }
+}
+
+/* n times R panels: at first lo, lo + gap, ..., then each `step` further on. OPT: near its end a stream reaches less
+ * far: what lies behind is not read next. */
+static inline void panels_walk(const struct panels_job *j, const struct panels_toks *k, int lo, int n, int R, int gap,
+                               int step)
+{
+    const size_t hop = (size_t)step * j->panel;
+    struct tile_args t = k->t;
+    float *out[TILE_MAX_PANEL];
+    for (int r = 0; r < R; r++) {
+        const int p = lo + r * gap;
+        t.w[r] = (const uint8_t *)j->w->data + (size_t)p * j->panel;
+        t.n_row[r] = j->panel_rows;
+        out[r] = j->out + (size_t)k->t0 * j->ld_out + (size_t)p * (size_t)j->panel_rows;
+    }
+    for (int i = 0; i < n; i++) {
+        if (i == n - 1) { /* the matrix may end inside its last panel */
+            const int rows = j->row_hi - (lo + (R - 1) * gap + i * step) * j->panel_rows;
+            t.n_row[R - 1] = rows < j->panel_rows ? rows : j->panel_rows;
+            panels_ask(j);
+        }
+        t.reach = k->reach > TILE_NEAR && (size_t)(n - i) * hop > (size_t)k->reach ? k->reach : TILE_NEAR;
+        panels_run(j, k, &t, out, R);
+        for (int r = 0; r < R; r++) {
+            t.w[r] += hop;
+            out[r] += step * j->panel_rows;
+        }
     }
 }
 
@@ -58,15 +116,10 @@ static inline void panels_run(const struct panels_job *j, struct tile_plan plan,
 static inline void panels_tile(const struct panels_job *j, int lo, int hi, int t0)
 {
     const struct tile_plan plan = j->plan[plan_class_of(act_tile_tok(j->n_tok, t0))];
+    const struct panels_toks k = panels_toks_of(j, plan, t0);
     const int n = (hi - lo) / plan.r;
-    for (int i = 0; i < n; i++) {
-        int p[TILE_MAX_PANEL];
-        for (int r = 0; r < plan.r; r++)
-            p[r] = plan.far ? lo + i + r * n : lo + i * plan.r + r;
-        panels_run(j, plan, p, plan.r, t0);
-    }
-    for (int p = lo + n * plan.r; p < hi; p++)
-        panels_run(j, plan, &p, 1, t0);
+    panels_walk(j, &k, lo, n, plan.r, plan.far ? n : 1, plan.far ? 1 : plan.r);
+    panels_walk(j, &k, lo + n * plan.r, hi - lo - n * plan.r, 1, 0, 1);
 }
 
 /* Rows from row_lo to j->row_hi. */

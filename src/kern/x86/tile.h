@@ -7,10 +7,6 @@
 
 #include "kern/x86/panel.h"
 
-/* Bytes ahead in each panel that are fetched into L1. WHY two distances: what L1 can wait for at once is not enough to
- * hide the memory's latency; L2's queue, reached by the farther one (struct tile_plan), is (SPEED.md). */
-enum { TILE_NEAR = 3072 };
-
 #define TILE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -39,7 +35,8 @@ TILE_INLINE __m256i tile_bits(__m256i h, const int at, __m256i mask)
     return _mm256_and_si256(at < 4 ? _mm256_slli_epi16(h, 4 - at) : at == 4 ? h : _mm256_srli_epi16(h, at - 4), mask);
 }
 
-/* The `bytes` that are read TILE_NEAR bytes from now, and `reach` bytes from now. */
+/* The `bytes` that are read TILE_NEAR bytes from now, and `reach` bytes from now. OPT: where both are the same, one
+ * fetch is idle; a branch around it makes gcc 12 spill vectors, and so does a second variable distance. */
 TILE_INLINE void tile_prefetch(const uint8_t *w, const int reach, int bytes)
 {
     for (int i = 0; i < bytes; i += 64) {

@@ -7,8 +7,8 @@
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
 #define UP 1.15      /* most that one pass changes an estimate */
 #define DOWN 0.75
-#define JUMP 1.2      /* ... and as many passes in a row beyond this, on one side, are a change of pace */
-#define DRIFT 1.1    /* most that passes of more rows change what those of one row said of the pace */
+#define JUMP 1.2  /* ... and as many passes in a row beyond this, on one side, are a change of pace */
+#define DRIFT 1.1 /* most that passes of more rows change what those of one row said of the pace */
 enum {
     JUMP_PASSES = 5,
     JUMP_KNOWN = 4,   /* only passes whose time was seen so often count for that */

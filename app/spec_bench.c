@@ -4,8 +4,10 @@
  * drafters could have done along it, and spec_bounds.h what that could have been worth). Then come rounds: plain
  * decoding and every method, so that all meet the same machine; a ratio is of two replies of one round, and the first
  * method, the one under test, runs right beside the plain one. After the least rounds only the first method goes on,
- * where it gains little: whether it loses is what needs many pairs. Out: per category speedup (median, worst prompt),
- * acceptance length, share of time, and whether every drafted reply had the bytes of the plain one.
+ * where it gains little: whether it loses is what needs many pairs. A round goes over all prompts of the category, so
+ * that time running out (--seconds) leaves some pairs of each. Out: per category speedup (median, worst prompt with an
+ * interval of order statistics), acceptance length, share of time, and whether every drafted reply had the bytes of the
+ * plain one.
  * A method is "auto", a name, "NAME@K" (always K entries, no controller), several joined by "+", or "best": the fixed
  * one that the recording says is the best of its category.
  * Replies that loop are counted apart: they flatter drafting (methods/01). Read next: spec_figures.c, spec_bench.h. */
@@ -50,12 +52,15 @@ static int open_spec(struct spec_bench *b, const char *names, int fixed, struct 
 
 static int open_named(struct spec_bench *b, const char *name, struct spec **out, struct otr_err *err)
 {
-    char names[128];
+    char names[128], *end = NULL;
     snprintf(names, sizeof names, "%s", name);
     char *at = strchr(names, '@');
     if (at)
         *at++ = 0;
-    return open_spec(b, names, at ? atoi(at) : 0, out, err);
+    const long fixed = at ? strtol(at, &end, 10) : 0;
+    if (at && (end == at || *end || fixed < 1 || fixed > TREE_MAX))
+        return OTR_FAIL(err, ARG, "bad method (--method): %.60s is not NAME@K, K from 1 to %d", name, TREE_MAX);
+    return open_spec(b, names, (int)fixed, out, err);
 }
 
 /* All that draft from text alone; those of `auto` first, whose bounds are shown. */

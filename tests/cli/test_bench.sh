@@ -147,5 +147,6 @@ same "spec: no other" "$(grep -c '^tales' "$tmp/table")" 0
 refused "spec: rounds" 2 "\(--rounds\): '3:2' is not" spec --rounds 3:2
 refused "spec: rounds are numbers" 2 "\(--rounds\): '2:x' is not" spec --rounds 2:x
 refused "spec: a method" 1 "unknown drafting method.*'sufix'" spec --method auto+sufix
+refused "spec: a fixed length" 1 "NAME@K, K from 1 to 31" spec --method suffix@32
 refused "spec: no such category" 1 "no prompts" spec --category none
 finish

@@ -198,13 +198,13 @@ static void keep_first(double *x, const int *place, int n)
 {
     for (int t = 0; t < LE_V; t++)
         if (place[t] >= n)
-            x[t] = -INFINITY;
+            x[t] = -HUGE_VAL;
 }
 
 /* p[LE_V] after text [n], prompt included: penalties, bias, top-k, top-p, min-p, temperature. */
 static void law_of_row(const float *logit, const struct otr_sampling *sp, const int32_t *text, int n, double *p)
 {
-    double x[LE_V], z = 0, top = -INFINITY;
+    double x[LE_V], z = 0, top = -HUGE_VAL;
     int place[LE_V]; /* of a token: how many are likelier, the lower id on ties */
     const int window = sp->penalty_last_n < 0 || sp->penalty_last_n > n ? n : sp->penalty_last_n;
     for (int t = 0; t < LE_V; t++) {
@@ -236,7 +236,7 @@ static void law_of_row(const float *logit, const struct otr_sampling *sp, const 
     keep_first(x, place, kept);
     for (int t = 0; t < LE_V; t++)
         if (exp(x[t] - top) < (double)sp->min_p)
-            x[t] = -INFINITY;
+            x[t] = -HUGE_VAL;
     z = 0;
     for (int t = 0; t < LE_V; t++)
         z += p[t] = exp((x[t] - top) / (double)sp->temp);

@@ -115,55 +115,56 @@ int le_lossy(const struct le_rig *r, long n)
     return passed;
 }
 
+static const struct {
+    const char *what;
+    enum le_bug bug;
+    enum planted_bug step;
+    enum accept_rule rule;
+    const char *shape, *kinds;
+    int chain;
+    int times; /* as many replies; 0: a small error, left out of the small edition */
+} bugs[] = {
+    {"key by position only", LE_BY_POSITION, 0, RULE_BLOCK, "k2", "d", 0, 0},
+    {"key by position only", LE_BY_POSITION, 0, RULE_MULTI, "2x1", "d", 0, 0},
+    {"key by position only", LE_BY_POSITION, 0, RULE_TRAVERSAL, "2x1", "d", 0, 5},
+    {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_RATIO, "k2", "d", 1, 1},
+    {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_MULTI, "2x1", "d", 1, 1},
+    {"accept without check", LE_NO_CHECK, 0, RULE_RATIO, "k2", "d", 0, 1},
+    {"accept without check", LE_NO_CHECK, 0, RULE_MULTI, "2x1", "c", 0, 1},
+    {"accept without check", LE_NO_CHECK, 0, RULE_MULTI_IID, "2x1", "d", 0, 1},
+    {"accept without check", LE_NO_CHECK, 0, RULE_BLOCK, "k2", "c", 0, 1},
+    {"accept without check", LE_NO_CHECK, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
+    {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_RATIO, "k2", "d", 0, 1},
+    {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_MULTI, "2x1", "d", 0, 1},
+    {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_MULTI_IID, "2x1", "c", 0, 1},
+    {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_BLOCK, "k2", "d", 0, 1},
+    {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_TRAVERSAL, "2x1", "d", 0, 1},
+    {"q updated first", LE_STEP, PLANTED_Q_FIRST, RULE_MULTI, "2x1", "d", 0, 1},
+    {"q updated first", LE_STEP, PLANTED_Q_FIRST, RULE_TRAVERSAL, "2x2", "d", 0, 1},
+    {"p from the new a", LE_STEP, PLANTED_NEW_A, RULE_TRAVERSAL, "2x2", "d", 0, 0},
+    {"only the token loses mass", LE_STEP, PLANTED_NO_NORM, RULE_MULTI, "2x1", "d", 0, 1},
+    {"only the token loses mass", LE_STEP, PLANTED_NO_NORM, RULE_BLOCK, "k2", "d", 0, 1},
+    {"top-k as draws", LE_TOP_K, 0, RULE_RATIO, "k2", "d", 0, 1},
+    {"top-k as draws", LE_TOP_K, 0, RULE_MULTI, "2x1", "d", 0, 1},
+    {"top-k as draws", LE_TOP_K, 0, RULE_BLOCK, "k2", "d", 0, 1},
+    {"top-k as draws", LE_TOP_K, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
+    {"wrong q", LE_WRONG_Q, 0, RULE_RATIO, "k2", "d", 0, 1},
+    {"wrong q", LE_WRONG_Q, 0, RULE_MULTI, "2x1", "d", 0, 1},
+    {"wrong q", LE_WRONG_Q, 0, RULE_MULTI_IID, "2x1", "d", 0, 1},
+    {"wrong q", LE_WRONG_Q, 0, RULE_BLOCK, "k2", "d", 0, 1},
+    {"wrong q", LE_WRONG_Q, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
+    {"q not renormalised", LE_NOT_NORMAL, 0, RULE_MULTI, "3x0", "d", 0, 0},
+    {"q not renormalised", LE_NOT_NORMAL, 0, RULE_TRAVERSAL, "2x2", "d", 0, 0},
+    {"entries deduplicated", LE_DEDUPLICATED, 0, RULE_MULTI_IID, "3x0", "d", 0, 0},
+    {"entries re-sorted", LE_RESORTED, 0, RULE_MULTI, "3x0", "d", 0, 1},
+    {"entries re-sorted", LE_RESORTED, 0, RULE_MULTI_IID, "3x0", "d", 0, 1},
+    {"entries re-sorted", LE_RESORTED, 0, RULE_TRAVERSAL, "3x0", "d", 0, 1},
+    {"dropped by its own q (R1)", LE_DROPPED, 0, RULE_RATIO, "k2", "d", 0, 1},
+    {"dropped by its own q (R1)", LE_DROPPED, 0, RULE_BLOCK, "k2", "d", 0, 1},
+};
+
 int le_planted(const struct le_rig *r, long n, bool large_only)
 {
-    static const struct {
-        const char *what;
-        enum le_bug bug;
-        enum planted_bug step;
-        enum accept_rule rule;
-        const char *shape, *kinds;
-        int chain;
-        int times; /* as many replies; 0: a small error, left out of the small edition */
-    } bugs[] = {
-        {"key by position only", LE_BY_POSITION, 0, RULE_BLOCK, "k2", "d", 0, 0},
-        {"key by position only", LE_BY_POSITION, 0, RULE_MULTI, "2x1", "d", 0, 0},
-        {"key by position only", LE_BY_POSITION, 0, RULE_TRAVERSAL, "2x1", "d", 0, 5},
-        {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_RATIO, "k2", "d", 1, 1},
-        {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_MULTI, "2x1", "d", 1, 1},
-        {"accept without check", LE_NO_CHECK, 0, RULE_RATIO, "k2", "d", 0, 1},
-        {"accept without check", LE_NO_CHECK, 0, RULE_MULTI, "2x1", "c", 0, 1},
-        {"accept without check", LE_NO_CHECK, 0, RULE_MULTI_IID, "2x1", "d", 0, 1},
-        {"accept without check", LE_NO_CHECK, 0, RULE_BLOCK, "k2", "c", 0, 1},
-        {"accept without check", LE_NO_CHECK, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
-        {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_RATIO, "k2", "d", 0, 1},
-        {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_MULTI, "2x1", "d", 0, 1},
-        {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_MULTI_IID, "2x1", "c", 0, 1},
-        {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_BLOCK, "k2", "d", 0, 1},
-        {"missing residual", LE_STEP, PLANTED_NO_RESIDUAL, RULE_TRAVERSAL, "2x1", "d", 0, 1},
-        {"q updated first", LE_STEP, PLANTED_Q_FIRST, RULE_MULTI, "2x1", "d", 0, 1},
-        {"q updated first", LE_STEP, PLANTED_Q_FIRST, RULE_TRAVERSAL, "2x2", "d", 0, 1},
-        {"p from the new a", LE_STEP, PLANTED_NEW_A, RULE_TRAVERSAL, "2x2", "d", 0, 0},
-        {"only the token loses mass", LE_STEP, PLANTED_NO_NORM, RULE_MULTI, "2x1", "d", 0, 1},
-        {"only the token loses mass", LE_STEP, PLANTED_NO_NORM, RULE_BLOCK, "k2", "d", 0, 1},
-        {"top-k as draws", LE_TOP_K, 0, RULE_RATIO, "k2", "d", 0, 1},
-        {"top-k as draws", LE_TOP_K, 0, RULE_MULTI, "2x1", "d", 0, 1},
-        {"top-k as draws", LE_TOP_K, 0, RULE_BLOCK, "k2", "d", 0, 1},
-        {"top-k as draws", LE_TOP_K, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
-        {"wrong q", LE_WRONG_Q, 0, RULE_RATIO, "k2", "d", 0, 1},
-        {"wrong q", LE_WRONG_Q, 0, RULE_MULTI, "2x1", "d", 0, 1},
-        {"wrong q", LE_WRONG_Q, 0, RULE_MULTI_IID, "2x1", "d", 0, 1},
-        {"wrong q", LE_WRONG_Q, 0, RULE_BLOCK, "k2", "d", 0, 1},
-        {"wrong q", LE_WRONG_Q, 0, RULE_TRAVERSAL, "2x1", "d", 0, 1},
-        {"q not renormalised", LE_NOT_NORMAL, 0, RULE_MULTI, "3x0", "d", 0, 0},
-        {"q not renormalised", LE_NOT_NORMAL, 0, RULE_TRAVERSAL, "2x2", "d", 0, 0},
-        {"entries deduplicated", LE_DEDUPLICATED, 0, RULE_MULTI_IID, "3x0", "d", 0, 0},
-        {"entries re-sorted", LE_RESORTED, 0, RULE_MULTI, "3x0", "d", 0, 1},
-        {"entries re-sorted", LE_RESORTED, 0, RULE_MULTI_IID, "3x0", "d", 0, 1},
-        {"entries re-sorted", LE_RESORTED, 0, RULE_TRAVERSAL, "3x0", "d", 0, 1},
-        {"dropped by its own q (R1)", LE_DROPPED, 0, RULE_RATIO, "k2", "d", 0, 1},
-        {"dropped by its own q (R1)", LE_DROPPED, 0, RULE_BLOCK, "k2", "d", 0, 1},
-    };
     static struct le_counts k;
     int unseen = 0;
     for (size_t i = 0; i < sizeof bugs / sizeof *bugs; i++) {

@@ -122,7 +122,7 @@ static const struct {
     enum accept_rule rule;
     const char *shape, *kinds;
     int chain;
-    int times; /* as many replies; 0: a small error, left out of the small edition */
+    int times; /* as many replies in the small edition; 0: a small error, left out there */
 } bugs[] = {
     {"key by position only", LE_BY_POSITION, 0, RULE_BLOCK, "k2", "d", 0, 0},
     {"key by position only", LE_BY_POSITION, 0, RULE_MULTI, "2x1", "d", 0, 0},
@@ -176,7 +176,7 @@ int le_planted(const struct le_rig *r, long n, bool large_only)
         if (large_only && bugs[i].times == 0)
             continue;
         planted = bugs[i].step;
-        const double p = p_value(r, &c, bugs[i].times > 1 ? bugs[i].times * n : n, SEED, &k);
+        const double p = p_value(r, &c, large_only ? bugs[i].times * n : n, SEED, &k);
         printf("%-26s %-10s %-4s %-3s p-value %.3g%s\n", bugs[i].what, accept_rule_name(c.rule), c.shape, c.kinds, p,
                p < SEEN ? "" : "  NOT SEEN");
         unseen += !(p < SEEN);

@@ -477,7 +477,7 @@ static void test_parameters(void **state)
                                          {"fault", "every=2"},
                                          {"trace", "of=suffix"},
                                          {"trace", "of=suffix,file=/"},
-                                         {"trace", "of=suffix,file=/dev/null,file=/"},
+                                         {"trace", "of=rest,file=/dev/null,file=/none"},
                                          {"fault", "of=slow,every=2,every=2"},
                                          {"delay", "of=suffix,ms=-1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -488,6 +488,12 @@ static void test_parameters(void **state)
         assert_true(err.code < 0 && err.msg[0] && !strchr(err.msg, '\n'));
         assert_null(d.self);
     }
+    /* of two parameters with the wrapper's own name the second is for the method inside */
+    char params[300];
+    struct dr d;
+    snprintf(params, sizeof params, "of=rest,file=/dev/null,file=%s", store);
+    assert_int_equal(dr_open(&d, "trace", params, 500, seed, NULL), OTR_OK);
+    dr_close(&d);
 }
 
 static int make_store(void **state)

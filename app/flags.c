@@ -192,7 +192,11 @@ static int from_environment(const struct flag_cmd *c, struct otr_err *err)
         for (size_t i = 0; i < c->sets[s].n; i++) {
             const struct flag *f = &c->sets[s].flags[i];
             const char *value = f->env ? getenv(f->env) : NULL;
-            const int rc = value && *value ? set_value(f, c->sets[s].base, f->env, value, err) : OTR_OK;
+            if (!value || !*value)
+                continue;
+            const int rc = f->kind == FLAG_REFUSED
+                               ? OTR_FAIL(err, ARG, "variable not supported (%s): %s", f->env, f->help)
+                               : set_value(f, c->sets[s].base, f->env, value, err);
             if (rc < 0)
                 return rc;
         }

@@ -1,6 +1,6 @@
-/* Owns the list of llama.cpp's flags that people type without thinking and that we have no use for, or not yet.
- * Ignored: those that can change nothing that a user sees, but speed or looks. Refused: the rest, with what to do.
- * Read next: flags.h. */
+/* Owns the list of llama.cpp's flags, and SGLang's of speculation, that people type without thinking and that we have
+ * no use for, or not yet. Ignored: those that can change nothing that a user sees, but speed or looks. Refused: the
+ * rest, with what to do. Read next: flags.h. */
 #include "run_opts.h"
 
 #define IGNORE(names, arg, why)                                                                                        \
@@ -11,6 +11,8 @@
     {                                                                                                                  \
         names, FLAG_REFUSED, 0, NULL, why, 0, 0, NULL                                                                  \
     }
+
+#define LATER_MODEL "a second model comes with a later version; the other methods need none (--spec help)"
 
 static const struct flag foreign[] = {
     IGNORE("-ngl --gpu-layers --n-gpu-layers -dev --device -sm --split-mode -ts --tensor-split -mg --main-gpu", "N",
@@ -46,11 +48,26 @@ static const struct flag foreign[] = {
            "--mirostat-lr "
            "--mirostat-ent --adaptive-target --adaptive-decay --dry-sequence-breaker",
            "this sampler is not here; see --help for those that are"),
-    REFUSE("-md --model-draft --spec-draft-model -hfd --spec-draft-hf -cd --ctx-size-draft -ctkd -ctvd -td -tbd -ngld "
-           "-devd",
-           "a second model comes with a later version; the other methods need none (--spec help)"),
-    IGNORE("--draft-p-min --spec-draft-p-min --draft-p-split --spec-draft-p-split", "X",
-           "how long a draft may be is measured, not set"),
+    {"-md --model-draft --spec-draft-model --speculative-draft-model-path --speculative-draft-model", FLAG_REFUSED, 0,
+     NULL, LATER_MODEL, 0, 0, "LLAMA_ARG_SPEC_DRAFT_MODEL"},
+    REFUSE(
+        "-hfd -hfrd --hf-repo-draft --spec-draft-hf -cd --ctx-size-draft -ctkd --cache-type-k-draft "
+        "--spec-draft-type-k -ctvd --cache-type-v-draft --spec-draft-type-v -td --threads-draft -tbd "
+        "--threads-batch-draft -Cd --cpu-mask-draft -Crd --cpu-range-draft --spec-draft-prio --spec-draft-poll -ngld "
+        "--gpu-layers-draft --n-gpu-layers-draft -devd --device-draft -cmoed --cpu-moe-draft -ncmoed "
+        "--n-cpu-moe-draft -otd --override-tensor-draft --speculative-draft-model-revision "
+        "--speculative-draft-model-quantization --speculative-draft-attention-backend --speculative-eagle-topk "
+        "--speculative-token-map",
+        LATER_MODEL),
+    IGNORE("--draft-p-min --spec-draft-p-min --draft-p-split --spec-draft-p-split --spec-draft-sampling", "X",
+           "how long a draft may be is measured, and how it is drawn is the rule's (--verify)"),
+    IGNORE("--speculative-ngram-max-match-window-size --speculative-ngram-min-bfs-breadth "
+           "--speculative-ngram-max-bfs-breadth --speculative-ngram-match-type --speculative-ngram-capacity "
+           "--speculative-ngram-max-trie-depth",
+           "X", "the longest match wins, and the rest is measured"),
+    REFUSE("--speculative-accept-threshold-single --speculative-accept-threshold-acc",
+           "the rules that change the output have names: --verify typical, --verify relaxed"),
+    REFUSE("--spec-synth-len --spec-synth-rates", "what is accepted is what the model would have said"),
     REFUSE("--prompt-cache --prompt-cache-all --prompt-cache-ro --slot-save-path", "prompts are not saved to files"),
     REFUSE("--host --port --api-key --api-key-file", "the server comes with a later version"),
     REFUSE("-gan --grp-attn-n -gaw --grp-attn-w",

@@ -36,13 +36,16 @@ enum { FIRST_OLD_TUNE = 14 };
 struct flag_set spec_flags(struct spec_opts *o)
 {
     static const struct flag flags[] = {
-        {"--spec --spec-type", FLAG_LIST, SPEC_AT(methods), "METHOD",
+        {"--spec --spec-type --speculative-algorithm --speculative-algo", FLAG_LIST, SPEC_AT(methods), "METHOD",
          "speculation: auto (default), none, METHOD:key=value,... ; or help", 0, 0, "LLAMA_ARG_SPEC_TYPE"},
-        {"--spec-draft-n-max", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
+        {"--spec-draft-n-max --speculative-num-draft-tokens", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX,
+         "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
         {"--spec-draft-n-min", FLAG_INT, SPEC_AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)",
          0, TREE_MAX, "LLAMA_ARG_SPEC_DRAFT_N_MIN"},
         {"--draft-max --draft --draft-n", FLAG_INT, SPEC_AT(old_max), "N", NULL, 0, 1 << 20, NULL},
         {"--draft-min --draft-n-min", FLAG_INT, SPEC_AT(old_min), "N", NULL, 0, 1 << 20, NULL},
+        {"--speculative-num-steps", FLAG_INT, SPEC_AT(n_steps), "N", NULL, 0, TREE_MAX, NULL},
+        {"-sc --speculative-config", FLAG_STR, SPEC_AT(config), "JSON", NULL, 0, 0, NULL},
         {"--spec-default", FLAG_BOOL, SPEC_AT(preset), NULL, NULL, 0, 0, NULL},
         {"--prediction", FLAG_STR, SPEC_AT(prediction), "FILE", "the reply will resemble this text (an old file, say)",
          0, 0, NULL},
@@ -51,8 +54,8 @@ struct flag_set spec_flags(struct spec_opts *o)
         {"--show-drafts", FLAG_BOOL, SPEC_AT(show_drafts), NULL, "colour reply tokens by the method that drafted them",
          0, 0, NULL},
 #define T(i, name) {name, FLAG_STR, TUNE(i), "X", NULL, 0, 0, NULL}
-        T(0, "--spec-ngram-simple-size-n"),
-        T(1, "--spec-ngram-simple-size-m"),
+        T(0, "--spec-ngram-simple-size-n --speculative-ngram-min-match-window-size"),
+        T(1, "--spec-ngram-simple-size-m --speculative-ngram-branch-length"),
         T(2, "--spec-ngram-simple-min-hits"),
         T(3, "--spec-ngram-map-k-size-n"),
         T(4, "--spec-ngram-map-k-size-m"),
@@ -79,38 +82,34 @@ static void note_old(FILE *notes, const char *old, const char *now)
         fprintf(notes, "outrider: note: %s is now %s\n", old, now);
 }
 
-/* What others call them. */
-static const struct alias {
-    const char *other, *ours;
-} aliases[] = {{"ngram", "ngram-simple"}, {"NGRAM", "ngram-simple"}, {"prompt-lookup", "ngram-simple"}};
-
 /* Adds n bytes as a method. */
 static int add_word(struct spec_opts *o, const char *s, size_t n, struct otr_err *err)
 {
     char **w = realloc(o->words, (o->n_words + 1) * sizeof *w);
     if (w)
         o->words = w;
-    const size_t name = strcspn(s, ":,");
+    const size_t name = strcspn(s, ":,") < n ? strcspn(s, ":,") : n;
+    const char *ours;
+    const int rc = spec_our_name(s, name, &ours, err);
+    if (rc < 0)
+        return rc;
     char *copy = NULL;
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases && w && !copy; i++)
-        if (name == strlen(aliases[i].other) && strncmp(s, aliases[i].other, name) == 0 &&
-            asprintf(&copy, "%s%.*s", aliases[i].ours, (int)(n - name), s + name) < 0)
-            copy = NULL;
-    if (w && !copy)
-        copy = strndup(s, n);
+    if (w && asprintf(&copy, "%.*s%.*s", ours ? (int)strlen(ours) : (int)name, ours ? ours : s, (int)(n - name),
+                      s + name) < 0)
+        copy = NULL;
     if (!copy)
         return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
     o->words[o->n_words++] = copy;
     return OTR_OK;
 }
 
-/* "ngram-mod:n_max=8,n_min=2,suffix": a comma before a piece without '=' separates methods (llama.cpp's lists). */
-static int split_methods(struct spec_opts *o, const char *s, struct otr_err *err)
+/* "suffix,ngram-mod:n_max=8,n_min=2": a comma before a piece that is no key=value separates methods (llama.cpp's
+ * lists). */
+int spec_add_methods(struct spec_opts *o, const char *s, struct otr_err *err)
 {
     const char *from = s;
     for (const char *c = s;; c++) {
-        const char *piece = c + 1, *end = *c ? piece + strcspn(piece, ",") : NULL;
-        if (*c && (*c != ',' || memchr(piece, '=', (size_t)(end - piece)) != NULL))
+        if (*c && (*c != ',' || c[1 + strcspn(c + 1, ":=,")] == '='))
             continue;
         const size_t n = (size_t)(c - from);
         if (n == 4 && strncmp(from, "help", n) == 0)
@@ -128,34 +127,36 @@ static int split_methods(struct spec_opts *o, const char *s, struct otr_err *err
     }
 }
 
-/* The value of a single flag goes to its method, where that is among the candidates. */
-static int add_tune(struct spec_opts *o, const struct tune *t, const char *value, struct otr_err *err)
+int spec_add_setting(struct spec_opts *o, const char *method, const char *shown, const char *key, const char *value,
+                     struct otr_err *err)
 {
-    const size_t n = strlen(t->method);
+    const size_t n = strlen(method);
     bool found = false;
     for (size_t i = 0; i < o->n_words; i++) {
         const char *w = o->words[i];
         char *longer;
-        if (strncmp(w, t->method, n) != 0 || (w[n] && w[n] != ':'))
+        if (strncmp(w, method, n) != 0 || (w[n] && w[n] != ':'))
             continue;
         found = true;
-        if (asprintf(&longer, "%s%c%s=%s", w, w[n] ? ',' : ':', t->key, value) < 0)
+        if (asprintf(&longer, "%s%c%s=%s", w, w[n] ? ',' : ':', key, value) < 0)
             return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
         free(o->words[i]);
         o->words[i] = longer;
     }
     return found ? OTR_OK
-                 : OTR_FAIL(err, ARG, "a setting of %s (%s), which is not among the methods: add --spec %s", t->method,
-                            t->flag, t->method);
+                 : OTR_FAIL(err, ARG, "a setting of %s (%s), which is not among the methods: add --spec %s", method,
+                            shown, method);
 }
 
 int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
 {
     int rc = OTR_OK;
     for (size_t i = 0; i < o->methods.n && rc == OTR_OK; i++)
-        rc = split_methods(o, o->methods.v[i], err);
+        rc = spec_add_methods(o, o->methods.v[i], err);
     if (rc == OTR_OK && o->preset)
         rc = add_word(o, "ngram-mod", strlen("ngram-mod"), err);
+    if (rc == OTR_OK)
+        rc = spec_config(o, notes, err);
     if (rc < 0 || o->help)
         return rc;
     if (o->none && o->n_words > 0)
@@ -169,7 +170,7 @@ int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
             continue;
         if (i >= FIRST_OLD_TUNE)
             note_old(notes, tunes[i].flag, tunes[i - FIRST_OLD_TUNE].flag);
-        rc = add_tune(o, &tunes[i], o->tune[i], err);
+        rc = spec_add_setting(o, tunes[i].method, tunes[i].flag, tunes[i].key, o->tune[i], err);
     }
     for (size_t i = 0; i < o->n_words && rc == OTR_OK; i++) {
         char name[60];
@@ -179,6 +180,7 @@ int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
     }
     if (rc == OTR_OK && o->verify && accept_rule_find(o->verify) < 0)
         rc = OTR_FAIL(err, ARG, "unknown rule (--verify %.40s): --spec help lists them", o->verify);
+    o->draft_max = o->draft_max ? o->draft_max : o->n_steps;
     o->draft_max = o->draft_max ? o->draft_max : o->old_max < TREE_MAX ? o->old_max : TREE_MAX;
     o->draft_min = o->draft_min ? o->draft_min : o->old_min < TREE_MAX ? o->old_min : TREE_MAX;
     return rc;

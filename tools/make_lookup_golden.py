@@ -7,8 +7,9 @@ import struct
 CACHE = {
     (7, 8): {9: 10},
     (8, 9): {10: 7, 11: 1},
-    (9, 10): {12: 3, 13: 3},  # nobody is sure
-    (40, 41): {42: 2},  # too few
+    (9, 10): {12: 3, 13: 1, 14: 3},  # nobody is sure
+    (40, 41): {42: 2},  # just enough
+    (50, 51): {52: 1},  # too few
 }
 with open("tests/golden/lookup.bin", "wb") as f:
     for ngram, followers in CACHE.items():

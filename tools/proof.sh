@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The slow proofs, one after the other: about an hour on two cores. Each ends in a line for PROOF.md; a failing one is
-# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules tokenizer equality spec oracle
+# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules law tokenizer equality spec oracle
 # The oracle needs PyPI's torch, transformers, accelerate, gguf and sentencepiece, or its saved answers; PYTHON names the
 # interpreter that has them.
 set -uo pipefail
@@ -22,12 +22,13 @@ run() {
         failed=$((failed + 1))
     fi
 }
-for what in "${@:-dequant gumbel rules tokenizer equality spec oracle}"; do
+for what in "${@:-dequant gumbel rules law tokenizer equality spec oracle}"; do
     for name in $what; do
         case $name in
         dequant) run dequant "${PYTHON:-python3}" tools/make_dequant_golden.py --compare ;;
         gumbel) run gumbel build/tests/proof_gumbel 2 ;; # every 4th of all 2^32 words
         rules) run rules build/tests/proof_rules ;;
+        law) run law build/tests/proof_law ;; # ten minutes
         tokenizer) run tokenizer build/tests/proof_tokenizer "$smollm2" "$gemma3" ;;
         equality)
             run equality build/tests/proof_equality "$smollm2" "$prompts"
@@ -55,7 +56,7 @@ for what in "${@:-dequant gumbel rules tokenizer equality spec oracle}"; do
             ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
         *)
-            echo "proof: error: no proof '$name' (dequant gumbel rules tokenizer equality spec oracle)" >&2
+            echo "proof: error: no proof '$name' (dequant gumbel rules law tokenizer equality spec oracle)" >&2
             exit 2
             ;;
         esac

@@ -2,8 +2,9 @@
  *
  * Three tables of counts: the context (this sequence, as it grows), dynamic (a file that runs add to: dynamic=PATH) and
  * static (a file that is only read: static=PATH). A token is drafted if the longest n-gram of a table that is sure
- * enough says so: context first, then dynamic (both weighed by the static counts of two tokens), then static alone; the
- * thresholds are llama.cpp's, and so is the file format, so its lookup files can be used.
+ * enough says so: context first, then dynamic (both weighed by the static counts of two tokens), then static alone.
+ * Thresholds, weights and the file format are llama.cpp's, so its lookup files can be used. Not as there: memory is
+ * bounded, a full table takes no new pairs; of equal candidates the one seen last wins, not a hash map's first.
  * File: records of four int32 (the n-gram; unused places at the end are -1), an int32 count of pairs,
  * then pairs of int32 (token, count). Memory: max_mb (64) for all tables. SRC: methods/21 section 3 (llama.cpp's
  * lookup). Read next: recycle.c. */
@@ -19,6 +20,7 @@
 #include "draft/ngram_index.h"
 
 enum { KEY = 4, STATIC_N = 2, NONE = -1, MAX_FILE = 1 << 30 };
+enum { STATIC_WEIGHT = 100 }; /* of a static count, against 1 where there is none */
 
 struct follower { /* one (n-gram, next token) */
     int32_t key[KEY], token, count;
@@ -250,31 +252,31 @@ static int cache_open(void **self, const struct draft_env *env, struct otr_err *
     return OTR_OK;
 }
 
-/* Counts needed and percent of the places needed, by length of the n-gram: lax where the text itself says so. */
+/* Counts needed and percent of the places needed, by length of the n-gram: strict where earlier texts say so. */
 static const struct sure {
     int count[KEY], percent[KEY];
 } lax = {{2, 2, 1, 1}, {66, 50, 50, 50}}, strict = {{4, 3, 2, 2}, {75, 66, 66, 66}};
 
-/* The likeliest follower by count in t times count in the static table (1 where it has none); -1: not sure. */
+/* The likeliest follower by count in t times its weight in the static table; -1: not sure. */
 static int32_t vote(const struct table *t, const int32_t *key, int n, const struct table *weigh, const int32_t *key2,
                     const struct sure *s, float *conf)
 {
-    int64_t best = 0, all = 0, count = 0, of_best = 0;
+    int64_t all = 0, of_best = 0;
+    double best = 0; /* counts of a file are any: a product of integers could wrap */
     int32_t token = -1;
     for (const struct follower *f = followers(t, key); f; f = next_of(t, f)) {
-        int64_t w = 1;
+        double w = 1;
         for (const struct follower *g = weigh ? followers(weigh, key2) : NULL; g; g = next_of(weigh, g))
             if (g->token == f->token)
-                w = g->count;
+                w = (double)STATIC_WEIGHT * g->count;
         all += f->count;
         if (f->count * w > best) {
             best = f->count * w;
             of_best = f->count;
             token = f->token;
         }
-        count = all;
     }
-    if (token < 0 || count < s->count[n - 1] || 100 * of_best < s->percent[n - 1] * all)
+    if (token < 0 || all < s->count[n - 1] || 100 * of_best < s->percent[n - 1] * all)
         return -1;
     *conf = (float)((double)of_best / (double)all);
     return token;
@@ -298,7 +300,7 @@ static int32_t next_token(const struct ngram_cache *c, const struct table *ctx, 
             *match = n;
         }
     if (t < 0 && n_last >= STATIC_N) {
-        t = vote(&c->fixed, key2, STATIC_N, NULL, NULL, &strict, conf);
+        t = vote(&c->fixed, key2, STATIC_N, NULL, NULL, &lax, conf);
         *match = STATIC_N;
     }
     return t;

@@ -2,7 +2,8 @@
  *   trace  of=METHOD,file=PATH     a line for each proposal and each step
  *   fault  of=METHOD,every=N       every N-th proposal fails
  *   delay  of=METHOD,ms=X          every proposal takes X ms more
- * Other parameters go to the method inside. SRC: SQLite's VFS shims. Read next: hostile.c. */
+ * Other parameters go to the method inside, and so does one that is given again: of=suffix,file=TRACE,file=STORE.
+ * SRC: SQLite's VFS shims. Read next: hostile.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,44 +31,52 @@ static void wrap_close(void *self)
     free(w);
 }
 
-/* Opens the method inside with the parameters that are not in own[n]. */
-static int open_inner(struct wrap *w, const struct draft_env *env, const char *const *own, int n, struct otr_err *err)
+/* The first parameter of this name is the wrapper's own: its place, or -1. */
+static int own_place(const struct draft_env *env, const char *key)
 {
-    const char *of = draft_param_get(env, "of");
-    if (!of)
+    for (int i = 0; i < env->n_param; i++)
+        if (strcmp(env->param[i].key, key) == 0)
+            return i;
+    return -1;
+}
+
+/* Opens the method inside with the parameters but those at of and own. */
+static int open_inner(struct wrap *w, const struct draft_env *env, int of, int own, struct otr_err *err)
+{
+    if (of < 0)
         return OTR_FAIL(err, ARG, "a wrapper without a method (--spec): give of=METHOD");
-    if (!(w->m = draft_find(of)))
-        return draft_unknown(of, err);
-    struct draft_param *p = calloc((size_t)env->n_param + 1, sizeof *p);
+    if (!(w->m = draft_find(env->param[of].value)))
+        return draft_unknown(env->param[of].value, err);
+    struct draft_param *p = calloc((size_t)env->n_param, sizeof *p);
     if (!p)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     struct draft_env inner = *env;
     inner.n_param = 0;
     inner.param = p;
-    for (int i = 0; i < env->n_param; i++) {
-        bool mine = strcmp(env->param[i].key, "of") == 0;
-        for (int k = 0; k < n; k++)
-            mine |= strcmp(env->param[i].key, own[k]) == 0;
-        if (!mine)
+    for (int i = 0; i < env->n_param; i++)
+        if (i != of && i != own)
             p[inner.n_param++] = env->param[i];
-    }
     const int rc = w->m->open(&w->self, &inner, err);
     free(p);
     return rc;
 }
 
-static int wrap_open(void **self, const struct draft_env *env, const char *own, struct otr_err *err)
+static int wrap_open(void **self, const struct draft_env *env, const char *key, struct otr_err *err)
 {
+    const int own = own_place(env, key);
+    struct draft_env mine = *env;
     struct wrap *w = calloc(1, sizeof *w);
     if (!w)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
-    int rc = open_inner(w, env, &own, 1, err);
-    if (rc == OTR_OK && strcmp(own, "every") == 0)
-        rc = draft_param_int(env, own, 2, 1, 1000000, &w->every, err);
-    if (rc == OTR_OK && strcmp(own, "ms") == 0)
-        rc = draft_param_real(env, own, 1, 0, 1e5, &w->ms, err);
-    if (rc == OTR_OK && strcmp(own, "file") == 0) {
-        const char *path = draft_param_get(env, own);
+    mine.param = own < 0 ? NULL : &env->param[own];
+    mine.n_param = own >= 0;
+    int rc = open_inner(w, env, own_place(env, "of"), own, err);
+    if (rc == OTR_OK && strcmp(key, "every") == 0)
+        rc = draft_param_int(&mine, key, 2, 1, 1000000, &w->every, err);
+    if (rc == OTR_OK && strcmp(key, "ms") == 0)
+        rc = draft_param_real(&mine, key, 1, 0, 1e5, &w->ms, err);
+    if (rc == OTR_OK && strcmp(key, "file") == 0) {
+        const char *path = draft_param_get(&mine, key);
         if (!path)
             rc = OTR_FAIL(err, ARG, "no file to trace to (--spec trace): give file=PATH");
         else if (!(w->trace = fopen(path, "ae")))

@@ -9,6 +9,7 @@
 #include "flags.c"
 #include "foreign_flags.c"
 #include "run_opts.c"
+#include "spec_config.c"
 #include "spec_opts.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

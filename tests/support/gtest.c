@@ -45,7 +45,7 @@ static void add_cell(double count, double expected, double *g, int *cells)
 
 double g_test(const long *count, const double *prob, int n_cell, long n)
 {
-    double g = 0, pool = 0, pool_expected = 0;
+    double g = 0, pool = 0, pool_expected = 0, inverse = 0;
     int cells = 0;
     for (int i = 0; i < n_cell; i++) {
         const double expected = (double)n * prob[i];
@@ -53,13 +53,18 @@ double g_test(const long *count, const double *prob, int n_cell, long n)
             return 0;
         if (expected >= 5) {
             add_cell((double)count[i], expected, &g, &cells);
+            inverse += 1 / prob[i];
         } else {
             pool += (double)count[i];
             pool_expected += expected;
         }
     }
     add_cell(pool, pool_expected, &g, &cells);
-    return cells > 1 ? chi_square_tail(g, cells - 1) : 1;
+    inverse += pool_expected > 0 ? (double)n / pool_expected : 0;
+    if (cells < 2)
+        return 1;
+    const double williams = 1 + (inverse - 1) / (6 * (double)n * (cells - 1));
+    return chi_square_tail(g / williams, cells - 1);
 }
 
 double g_test_replies(const char *name, emit_fn fn, void *self, int v, int n_tok, const double *prob, long n)

@@ -8,8 +8,9 @@
 /* Upper tail of chi-square: the probability of x or more with df degrees of freedom. */
 double chi_square_tail(double x, int df);
 
-/* The p-value of counts [n_cell] of n samples against probabilities: G = 2 sum c log(c / (n p)). Cells that expect
- * fewer than 5 are pooled; a count where the probability is 0 gives 0. */
+/* The p-value of counts [n_cell] of n samples against probabilities: G = 2 sum c log(c / (n p)), with Williams'
+ * correction (in thousands of cells G's mean is too large without). Cells that expect fewer than 5 are pooled; a count
+ * where the probability is 0 gives 0. SRC: Sokal & Rohlf 1995, Biometry, 17.2. */
 double g_test(const long *count, const double *prob, int n_cell, long n);
 
 /* Emits the first n_tok tokens of reply number i into tok (0 .. v - 1 each). */

@@ -206,7 +206,7 @@ int law_step(struct law_rig *r, const int32_t *hist, int n_hist, const struct ac
     r->n_hist = n_hist;
     draft(r, draft_dice);
     if (r->c->spoil)
-        r->c->spoil(&r->t, r->c);
+        r->c->spoil(&r->t, r->c->m->v);
     decide(r, test);
     return emitted_tokens(r, emitted);
 }
@@ -298,7 +298,7 @@ static double step_law(struct law_rig *r, const int32_t *hist, int n_hist, doubl
         start_run(&drafts);
         draft(r, &draw_dice);
         if (r->c->spoil)
-            r->c->spoil(&r->t, r->c);
+            r->c->spoil(&r->t, r->c->m->v);
         tests.len = 0;
         do {
             int32_t tok[TREE_MAX + 1];

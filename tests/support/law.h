@@ -44,7 +44,7 @@ struct law_case {
     /* planted bugs: */
     int (*run)(enum accept_rule, const struct tree *, const struct accept_target *, const struct accept_dice *,
                struct accept_scratch *, struct accept_verdict *, struct otr_err *); /* NULL: accept_decide */
-    void (*spoil)(struct tree *, const struct law_case *);                          /* the tree, before the verdict */
+    void (*spoil)(struct tree *, int n_vocab);                                      /* the tree, before the verdict */
     bool (*coin)(double h, bool honest);
 };
 

@@ -282,6 +282,79 @@ static void test_rollback(void **state)
             rollback(pure[i].name, pure[i].params, (enum dr_kind)k);
 }
 
+/* ---- commits, cuts, forks and ends in any order: a proposal is that of a fresh drafter with the same history ---- */
+
+/* A second sequence with the history of the first, as otr_seq_fork makes: nobody is told. */
+static void fork_seq(struct dr_seq *to, const struct dr_seq *from, uint64_t id)
+{
+    int32_t *tok = to->tok;
+    *to = *from;
+    to->tok = tok;
+    to->id = id;
+    memcpy(tok, from->tok, from->n * sizeof *tok);
+}
+
+static void any_order(const char *name, const char *params)
+{
+    enum { N = 4, N_OP = 400, MAX_LEN = 300 };
+    static struct tree a, b;
+    uint64_t rng = seed, id = N;
+    struct dr d, fresh;
+    struct dr_seq s[N];
+    struct dr_text t[N];
+    long n_entries = 0, n_op[4] = {0};
+    open_ok(&d, name, params, 500);
+    for (int k = 0; k < N; k++) {
+        t[k] = text((enum dr_kind)(k % DR_N_KIND), 500);
+        dr_seq_open(&s[k], 1 + (uint64_t)k, &t[k], 40);
+    }
+    int32_t *p = predict(&s[0], &t[0], 120);
+    for (int i = 0; i < N_OP; i++) {
+        const int k = dr_below(&rng, N), op = dr_below(&rng, 8);
+        struct dr_seq *x = &s[k];
+        assert_int_equal(dr_propose(&d, x, 16, i % 2, &a), OTR_OK);
+        open_ok(&fresh, name, params, 500);
+        assert_int_equal(dr_propose(&fresh, x, 16, i % 2, &b), OTR_OK);
+        dr_close(&fresh);
+        if (!dr_same_tree(&a, &b))
+            fail_msg("%s (%s), operation %d: %d entries, %d by a fresh drafter with the same history", name,
+                     params ? params : "", i, a.n, b.n);
+        n_entries += a.n;
+        if (op == 0 && x->n > x->n_prompt + 2) {
+            dr_truncate(&d, x, x->n_prompt + 1 + (size_t)dr_below(&rng, (int)(x->n - x->n_prompt - 1)));
+            n_op[0]++;
+        } else if (op == 1 || x->n > MAX_LEN) { /* one ends, and a fork of another takes its place */
+            const int from = (k + 1 + dr_below(&rng, N - 1)) % N;
+            dr_event(&d, x, SEEN_FINISHED);
+            fork_seq(x, &s[from], ++id);
+            n_op[1]++;
+        } else if (op == 2) { /* a commit that nobody proposed for */
+            tree_clear(&a);
+            dr_step(&d, 1, -1, x, &t[k], &a);
+            n_op[2]++;
+        } else {
+            dr_step(&d, 1, 0, x, &t[k], &a);
+            n_op[3]++;
+        }
+    }
+    printf("%s (%s): %ld cuts, %ld ends and forks, %ld plain steps, %ld drafted; %ld entries\n", name,
+           params ? params : "", n_op[0], n_op[1], n_op[2], n_op[3], n_entries);
+    assert_true(n_entries > 0 && n_op[0] > 20 && n_op[1] > 20);
+    free(p);
+    for (int k = 0; k < N; k++)
+        dr_seq_close(&s[k]);
+    dr_close(&d);
+}
+
+static void test_any_order(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_PURE; i++)
+        /* WHY: an end feeds the tree of earlier replies, which a fresh drafter has not read */
+        any_order(pure[i].name, pure[i].params && strcmp(pure[i].params, "form=path") == 0 ? "form=path,global_mb=0"
+                                                                                           : pure[i].params);
+}
+
 /* ---- calls in an order that no reply makes, and ends ---- */
 
 static size_t bytes_of(const struct dr *d)
@@ -385,14 +458,28 @@ static void test_parameters(void **state)
         assert_non_null(strstr(err.msg, "zebra"));
         assert_null(d.self);
     }
-    static const char *const bad[][2] = {
-        {"ngram-simple", "size_n=0"},    {"ngram-simple", "size_n=x"},   {"ngram-simple", "size_n="},
-        {"ngram-map-k", "size_m=1.5"},   {"ngram-mod", "log2_slots=40"}, {"ngram-mod", "n_match=65"},
-        {"suffix", "form=bush"},         {"suffix", "min_prob=nan"},     {"suffix", "max_depth=65"},
-        {"lookahead", "window=9"},       {"rest", "file=/none/x"},       {"rest", ""},
-        {"ngram-cache", "static=/none"}, {"failing", "every=0"},         {"wrong-at-k", "k=99"},
-        {"fault", "of=zebra"},           {"fault", "every=2"},           {"trace", "of=suffix"},
-        {"trace", "of=suffix,file=/"},   {"delay", "of=suffix,ms=-1"}};
+    static const char *const bad[][2] = {{"ngram-simple", "size_n=0"},
+                                         {"ngram-simple", "size_n=x"},
+                                         {"ngram-simple", "size_n="},
+                                         {"ngram-map-k", "size_m=1.5"},
+                                         {"ngram-mod", "log2_slots=40"},
+                                         {"ngram-mod", "n_match=65"},
+                                         {"suffix", "form=bush"},
+                                         {"suffix", "min_prob=nan"},
+                                         {"suffix", "max_depth=65"},
+                                         {"lookahead", "window=9"},
+                                         {"rest", "file=/none/x"},
+                                         {"rest", ""},
+                                         {"ngram-cache", "static=/none"},
+                                         {"failing", "every=0"},
+                                         {"wrong-at-k", "k=99"},
+                                         {"fault", "of=zebra"},
+                                         {"fault", "every=2"},
+                                         {"trace", "of=suffix"},
+                                         {"trace", "of=suffix,file=/"},
+                                         {"trace", "of=rest,file=/dev/null,file=/none"},
+                                         {"fault", "of=slow,every=2,every=2"},
+                                         {"delay", "of=suffix,ms=-1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct dr d;
         struct otr_err err = {0};
@@ -401,6 +488,12 @@ static void test_parameters(void **state)
         assert_true(err.code < 0 && err.msg[0] && !strchr(err.msg, '\n'));
         assert_null(d.self);
     }
+    /* of two parameters with the wrapper's own name the second is for the method inside */
+    char params[300];
+    struct dr d;
+    snprintf(params, sizeof params, "of=rest,file=/dev/null,file=%s", store);
+    assert_int_equal(dr_open(&d, "trace", params, 500, seed, NULL), OTR_OK);
+    dr_close(&d);
 }
 
 static int make_store(void **state)
@@ -426,9 +519,9 @@ static int drop_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trees),      cmocka_unit_test(test_repeat),     cmocka_unit_test(test_interleaved),
-        cmocka_unit_test(test_rollback),   cmocka_unit_test(test_odd_orders), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_trees),    cmocka_unit_test(test_repeat),     cmocka_unit_test(test_interleaved),
+        cmocka_unit_test(test_rollback), cmocka_unit_test(test_any_order),  cmocka_unit_test(test_odd_orders),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_parameters),
     };
     return cmocka_run_group_tests(tests, make_store, drop_store);
 }

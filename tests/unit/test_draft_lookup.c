@@ -163,7 +163,21 @@ static void test_cache_golden(void **state)
     s.id = 2;
     s.tok = (int32_t[]){1, 40, 41};
     propose(&d, &s, 31, true);
-    assert_int_equal(tree.n, 0);
+    assert_int_equal(tree.n, 1);
+    assert_int_equal(tree.entry[0].token, 42); /* 2 of 2 are enough where only the file says anything */
+    s.id = 3;
+    s.tok = (int32_t[]){1, 50, 51};
+    propose(&d, &s, 31, true);
+    assert_int_equal(tree.n, 0); /* 1 is not */
+    /* the text says 13 and 20, once each; of the two the file has seen 13 (and 12) here, which decides */
+    for (int k = 0; k < 2; k++) {
+        s.id = 4 + (uint64_t)k;
+        s.tok = k ? (int32_t[]){9, 10, 13, 60, 9, 10, 20, 61, 9, 10} : (int32_t[]){9, 10, 20, 60, 9, 10, 13, 61, 9, 10};
+        s.n = 10;
+        propose(&d, &s, 1, true);
+        assert_int_equal(tree.n, 1);
+        assert_int_equal(tree.entry[0].token, 13);
+    }
     dr_close(&d);
     struct otr_err err = {0};
     assert_int_equal(dr_open(&d, "ngram-cache", "static=tests/golden/lookup.bin", 40, seed, &err),

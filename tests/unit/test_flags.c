@@ -13,6 +13,7 @@
 #include "flags.c"
 #include "foreign_flags.c"
 #include "run_opts.c"
+#include "spec_config.c"
 #include "spec_opts.c"
 
 /* ---- a small table ---- */
@@ -309,6 +310,128 @@ static void test_run_refused(void **state)
     assert_true(run.spec.help);
 }
 
+/* ---- speculation in the words of others ---- */
+
+/* The words that reach the engine, one after the other. */
+static const char *spec_words(char *buf, size_t cap)
+{
+    size_t used = 0;
+    buf[0] = 0;
+    for (size_t i = 0; i < run.spec.n_words; i++)
+        used += (size_t)snprintf(buf + used, cap - used, "%s%s", i ? " " : "", run.spec.words[i]);
+    return buf;
+}
+#define SPEC(want_words, want_max, want_rule, ...)                                                                     \
+    do {                                                                                                               \
+        char buf[256];                                                                                                 \
+        if (RUN("-m", "f", __VA_ARGS__) != OTR_OK)                                                                     \
+            fail_msg("%s", err.msg);                                                                                   \
+        assert_string_equal(spec_words(buf, sizeof buf), want_words);                                                  \
+        assert_int_equal(run.spec.draft_max, want_max);                                                                \
+        assert_string_equal(run.spec.verify ? run.spec.verify : "", want_rule);                                        \
+    } while (0)
+
+static void test_spec_vllm(void **state)
+{
+    (void)state;
+    SPEC("ngram-simple:size_n=2", 5, "", "--speculative-config",
+         "{\"method\": \"ngram\", \"num_speculative_tokens\": 5, \"prompt_lookup_min\": 2, \"prompt_lookup_max\": 4}");
+    SPEC("ngram-simple:size_n=4", 0, "", "-sc", "{\"model\": \"[ngram]\", \"prompt_lookup_max\": 4}");
+    SPEC("ngram-simple", 0, "", "-sc", "{\"method\": \"ngram_gpu\"}");
+    SPEC("suffix:max_depth=24,factor=1.5,min_prob=0.1", 31, "ratio", "--speculative_config",
+         "{\"method\": \"suffix\", \"suffix_decoding_max_tree_depth\": 24, \"suffix_decoding_max_spec_factor\": 1.5, "
+         "\"suffix_decoding_min_token_prob\": 0.1, \"suffix_decoding_max_cached_requests\": 10000, "
+         "\"num_speculative_tokens\": 31, \"rejection_sample_method\": \"probabilistic\"}");
+    SPEC("", 3, "gumbel", "-sc", "{\"num_speculative_tokens\": 3, \"rejection_sample_method\": \"strict\"}");
+    SPEC("ngram-mod", 0, "", "-sc",
+         "{\"method\": \"ngram-mod\", \"num_speculative_tokens_per_batch_size\": [[1, 4, 3]]}");
+    assert_int_equal(RUN("-m", "f", "-sc", "{\"method\": \"none\"}"), OTR_OK);
+    assert_true(run.spec.none);
+#define SC_REFUSED(sentence, json) RUN_REFUSED(sentence, "-m", "f", "-sc", json)
+    SC_REFUSED("method not supported yet (--spec eagle3): draft models and heads come with a later version; without "
+               "--spec the reply is drafted from the text itself (--spec help)",
+               "{\"method\": \"eagle3\", \"model\": \"a/b\"}");
+    SC_REFUSED(
+        "method not supported yet (--spec draft_model): draft models and heads come with a later version; without "
+        "--spec the reply is drafted from the text itself (--spec help)",
+        "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
+    SC_REFUSED("unknown key (--speculative-config): the nearest of 'num_speculative_token' is num_speculative_tokens",
+               "{\"num_speculative_token\": 5}");
+    SC_REFUSED("bad value (--speculative-config, num_speculative_tokens): it is a whole number from 1 to 31",
+               "{\"num_speculative_tokens\": 0}");
+    SC_REFUSED("bad value (--speculative-config, method): it is a text", "{\"method\": 5}");
+    SC_REFUSED("bad value (--speculative-config, prompt_lookup_min): it is a number",
+               "{\"method\": \"ngram\", \"prompt_lookup_min\": \"2\"}");
+    SC_REFUSED("bad value (--speculative-config, rejection_sample_method): it is strict or probabilistic here",
+               "{\"rejection_sample_method\": \"synthetic\"}");
+    SC_REFUSED(
+        "key not supported (--speculative-config, synthetic_acceptance_rate): what is accepted is what the model "
+        "would have said",
+        "{\"synthetic_acceptance_rate\": 0.5}");
+    SC_REFUSED(
+        "a setting of suffix (suffix_decoding_min_token_prob), which is not among the methods: add --spec suffix",
+        "{\"method\": \"ngram\", \"suffix_decoding_min_token_prob\": 0.5}");
+    SC_REFUSED("bad value (--speculative-config): it is a JSON object, {\"method\": \"suffix\"}", "[1]");
+    assert_int_equal(RUN("-m", "f", "-sc", "{\"method\": "), OTR_E_ARG);
+    assert_memory_equal(err.msg, "bad value (--speculative-config): no JSON: ", 43);
+    assert_int_equal(RUN("-m", "f", "-sc", "{\"model\": \"a\", \"model\": \"b\"}"), OTR_E_ARG);
+}
+
+static void test_spec_sglang(void **state)
+{
+    (void)state;
+    SPEC("ngram-simple", 12, "", "--speculative-algorithm", "NGRAM", "--speculative-num-draft-tokens", "12",
+         "--speculative-num-steps", "3");
+    SPEC("ngram-simple", 3, "", "--speculative-algo", "NGRAM", "--speculative-num-steps", "3");
+    SPEC("ngram-simple:size_n=2,size_m=8", 0, "", "--speculative-algorithm", "NGRAM",
+         "--speculative-ngram-min-match-window-size", "2", "--speculative-ngram-branch-length", "8",
+         "--speculative-ngram-capacity", "1000", "--speculative-ngram-match-type", "BFS");
+    static const char *const later[] = {"EAGLE", "EAGLE3", "NEXTN", "STANDALONE", "DFLASH"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        assert_int_equal(RUN("-m", "f", "--speculative-algorithm", later[i]), OTR_E_ARG);
+        assert_non_null(strstr(err.msg, "not supported yet"));
+    }
+    RUN_REFUSED("flag not supported (--speculative-eagle-topk): a second model comes with a later version; the other "
+                "methods need none (--spec help)",
+                "-m", "f", "--speculative-eagle-topk", "4");
+    RUN_REFUSED("flag not supported (--speculative-accept-threshold-single): the rules that change the output have "
+                "names: --verify typical, --verify relaxed",
+                "-m", "f", "--speculative-accept-threshold-single", "0.9");
+}
+
+/* llama.cpp's: those that are, those that were (the new name is told once), those to come. */
+static void test_spec_llama(void **state)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    char arg[][24] = {"run", "-m", "f", "--draft", "9", "--spec-ngram-size-n", "5", "--spec-type", "ngram-simple"};
+    char *argv[9];
+    (void)state;
+    for (int i = 0; i < 9; i++)
+        argv[i] = arg[i];
+    run_opts_free(&run);
+    assert_int_equal(run_opts_parse(&run, 9, argv, f, &words, &err), OTR_OK);
+    fclose(f);
+    assert_string_equal(text, "outrider: note: --draft-max is now --spec-draft-n-max\n"
+                              "outrider: note: --spec-ngram-size-n is now --spec-ngram-simple-size-n\n");
+    free(text);
+    assert_int_equal(run.spec.draft_max, 9);
+    SPEC("ngram-simple:size_n=4 ngram-mod:n_max=8,n_min=2 suffix", 0, "", "--spec-type",
+         "ngram-simple,ngram-mod:n_max=8,n_min=2", "--spec-ngram-simple-size-n", "4", "--spec", "suffix");
+    SPEC("ngram-mod", 0, "", "--spec-default");
+    static const char *const later[] = {"draft-simple", "draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        assert_int_equal(RUN("-m", "f", "--spec-type", later[i]), OTR_E_ARG);
+        assert_non_null(strstr(err.msg, "not supported yet"));
+    }
+    assert_int_equal(setenv("LLAMA_ARG_SPEC_DRAFT_MODEL", "x.gguf", 1), 0);
+    RUN_REFUSED("variable not supported (LLAMA_ARG_SPEC_DRAFT_MODEL): a second model comes with a later version; the "
+                "other methods need none (--spec help)",
+                "-m", "f");
+    unsetenv("LLAMA_ARG_SPEC_DRAFT_MODEL");
+}
+
 /* No spelling stands for two flags of one command. */
 static void test_run_names_are_unique(void **state)
 {
@@ -360,17 +483,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_ignored),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_run_defaults),
-        cmocka_unit_test(test_run_names),
-        cmocka_unit_test(test_run_bias),
-        cmocka_unit_test(test_run_refused),
-        cmocka_unit_test(test_run_names_are_unique),
+        cmocka_unit_test(test_forms),         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_ignored),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_environment),   cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_run_defaults),  cmocka_unit_test(test_run_names),
+        cmocka_unit_test(test_run_bias),      cmocka_unit_test(test_run_refused),
+        cmocka_unit_test(test_spec_vllm),     cmocka_unit_test(test_spec_sglang),
+        cmocka_unit_test(test_spec_llama),    cmocka_unit_test(test_run_names_are_unique),
         cmocka_unit_test(test_run_help_fits),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

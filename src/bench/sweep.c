@@ -94,7 +94,7 @@ static void check_thread(const struct pool_ctx *ctx, void *arg)
     int lo, hi;
     pool_share(ctx, s->n_rows, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)
-        s->k->matmul(s->m_out, (size_t)s->n_rows, &w, lo, hi, s->m_act, s->m, NULL);
+        s->k->matmul(s->m_out, (size_t)s->n_rows, &w, lo, hi, s->m_act, s->m);
 }
 
 void sweep_check(struct sweep *s, bool *same)
@@ -125,7 +125,7 @@ static void work(const struct sweep *s, struct team_lane *l, int kind, int mat, 
     const struct mat w = mat_at(s, mat);
     if (kind >= ROOF_N) {
         const int m = kind - ROOF_N + 1;
-        s->k->matmul(s->out, (size_t)s->n_rows, &w, lo, hi, s->act[m], m, NULL);
+        s->k->matmul(s->out, (size_t)s->n_rows, &w, lo, hi, s->act[m], m);
         return;
     }
     const size_t pitch = s->mat_bytes / (size_t)s->n_rows;
@@ -213,7 +213,7 @@ static void peak_thread(const struct pool_ctx *ctx, void *arg)
             gate_wait(&s->team->gate, ++round, ctx->n_threads);
             l->start = ticks_now();
             if (n > 0)
-                s->k->matmul(s->out, (size_t)s->n_rows, &w, lo, lo + n, s->act[m], m, NULL);
+                s->k->matmul(s->out, (size_t)s->n_rows, &w, lo, lo + n, s->act[m], m);
             l->end = ticks_now();
             gate_wait(&s->team->gate, ++round, ctx->n_threads);
             if (ctx->tid > 0)
@@ -232,7 +232,7 @@ static double peak_alone(const struct sweep *s)
     for (int m = 1; m <= BENCH_MAX_M; m++)
         for (int i = 0; i < CACHED_REPEAT; i++) {
             const uint64_t t0 = ticks_now();
-            s->k->matmul(s->out, (size_t)s->n_rows, &w, 0, n, s->act[m], m, NULL);
+            s->k->matmul(s->out, (size_t)s->n_rows, &w, 0, n, s->act[m], m);
             const double ms = team_ms(s->team, ticks_now() - t0), gops = ms > 0 ? 1e3 * sweep_gop(s, n, m) / ms : 0;
             best = gops > best ? gops : best;
         }

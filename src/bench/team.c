@@ -38,7 +38,7 @@ static void probe_work(struct team *t, int tid)
     struct team_lane *l = &t->lane[tid];
     l->start = ticks_now();
     for (int i = 0; i < t->repeat; i++)
-        t->k->matmul(l->out, PROBE_ROWS, &t->w, 0, PROBE_ROWS, t->act, PROBE_TOK, NULL);
+        t->k->matmul(l->out, PROBE_ROWS, &t->w, 0, PROBE_ROWS, t->act, PROBE_TOK);
     l->end = ticks_now();
 }
 

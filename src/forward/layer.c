@@ -14,9 +14,9 @@
 
 #include <string.h>
 
-/* What one thread multiplies. */
+/* A product of a list that shares one input and one index space. */
 struct job {
-    struct mat_slice s;
+    const struct mat *w;
     const float *bias; /* [n_rows] or NULL */
     float *out;        /* [n, ld] */
     size_t ld;
@@ -135,62 +135,25 @@ static void *const *input_attention(struct lane *ln, int layer, unsigned kinds)
     return input_plain(ln, f->att, n_cols, kinds);
 }
 
-/* This thread's rows of a matrix. */
-static struct mat_slice share_of(const struct lane *ln, const struct mat *w)
-{
-    struct mat_slice s = {.w = w};
-    pool_share(ln->ctx, w->n_rows, KERN_ROW_UNIT, &s.lo, &s.hi);
-    return s;
-}
-
-/* This thread's rows of Q, K or V (i = 0, 1, 2), which are shared as one index space of units of KERN_ROW_UNIT rows. */
-static struct mat_slice qkv_share(const struct lane *ln, const struct layer_weights *L, int i)
-{
-    const struct mat *const w[3] = {&L->q, &L->k, &L->v};
-    int units[3], first = 0, total = 0, lo, hi;
-    for (int m = 0; m < 3; m++) {
-        units[m] = (w[m]->n_rows + KERN_ROW_UNIT - 1) / KERN_ROW_UNIT;
-        first += m < i ? units[m] : 0;
-        total += units[m];
-    }
-    pool_share(ln->ctx, total, 1, &lo, &hi);
-    const int n = w[i]->n_rows, a = lo > first ? lo - first : 0, b = hi - first < units[i] ? hi - first : units[i];
-    if (a >= b)
-        return (struct mat_slice){.w = w[i]};
-    return (struct mat_slice){w[i], a * KERN_ROW_UNIT, b * KERN_ROW_UNIT < n ? b * KERN_ROW_UNIT : n};
-}
-
-/* What this thread reads in a layer after the first i of Q, K and V. */
-static struct mat_slice qkv_after(const struct lane *ln, const struct layer_weights *L, int i)
-{
-    for (; i < 3; i++) {
-        const struct mat_slice s = qkv_share(ln, L, i);
-        if (s.lo < s.hi)
-            return s;
-    }
-    return share_of(ln, &L->o);
-}
-
-/* Rows of a matrix, of the packed one or of the file's. */
-static void multiply(const struct lane *ln, float *out, size_t ld, const struct mat_slice *s, void *const *act,
-                     int n_row, const struct mat_slice *next)
+/* Rows [lo, hi) of a matrix, of the packed one or of the file's. */
+static void multiply(const struct lane *ln, float *out, size_t ld, const struct mat *w, int lo, int hi,
+                     void *const *act, int n_row)
 {
     const struct fwd *f = ln->f;
-    const void *a = act[act_kind_of(s->w->type)];
+    const void *a = act[act_kind_of(w->type)];
     if (ln->own->unit)
-        matmul_rows(f->k, out, ld, s->w, s->lo, s->hi, a, n_row, ln->own->unit);
+        matmul_rows(f->k, out, ld, w, lo, hi, a, n_row, ln->own->unit);
     else
-        f->k->matmul(out, ld, s->w, s->lo, s->hi, a, n_row, next);
+        f->k->matmul(out, ld, w, lo, hi, a, n_row);
 }
 
-/* next: what this thread multiplies after it. */
-static void product(struct lane *ln, const struct job *j, void *const *act, struct mat_slice next)
+/* This thread's rows [*lo, *hi) of one matrix. */
+static void product(struct lane *ln, const struct job *j, void *const *act, int lo, int hi)
 {
     const struct fwd *f = ln->f;
-    const int lo = j->s.lo, hi = j->s.hi;
     if (lo >= hi)
         return;
-    multiply(ln, j->out, j->ld, &j->s, act, f->n_row, &next);
+    multiply(ln, j->out, j->ld, j->w, lo, hi, act, f->n_row);
     if (j->bias)
         for (int t = 0; t < f->n_row; t++) {
             float *o = j->out + (size_t)t * j->ld + lo;
@@ -198,15 +161,32 @@ static void product(struct lane *ln, const struct job *j, void *const *act, stru
         }
 }
 
+/* The thread's share of a list of matrices over one index space, in units of KERN_ROW_UNIT rows. */
+static void products(struct lane *ln, const struct job *jobs, int n_job, void *const *act)
+{
+    int total = 0, first = 0, lo, hi;
+    for (int i = 0; i < n_job; i++)
+        total += (jobs[i].w->n_rows + KERN_ROW_UNIT - 1) / KERN_ROW_UNIT;
+    pool_share(ln->ctx, total, 1, &lo, &hi);
+    for (int i = 0; i < n_job; i++) {
+        const int n = jobs[i].w->n_rows, units = (n + KERN_ROW_UNIT - 1) / KERN_ROW_UNIT;
+        const int a = lo > first ? lo - first : 0, b = hi - first < units ? hi - first : units;
+        if (a < b)
+            product(ln, &jobs[i], act, a * KERN_ROW_UNIT, b * KERN_ROW_UNIT < n ? b * KERN_ROW_UNIT : n);
+        first += units;
+    }
+}
+
 /* branch = product; without a post-norm the thread adds its own slice to the residual at once. */
 static void branch_product(struct lane *ln, const struct mat *w, const float *bias, const float *post_norm,
-                           void *const *act, struct mat_slice next)
+                           void *const *act)
 {
     struct fwd *f = ln->f;
     const size_t d = (size_t)f->hp->n_embd;
-    const struct job j = {share_of(ln, w), bias, f->branch, d};
-    const int lo = j.s.lo, hi = j.s.hi;
-    product(ln, &j, act, next);
+    const struct job j = {w, bias, f->branch, d};
+    int lo, hi;
+    pool_share(ln->ctx, w->n_rows, KERN_ROW_UNIT, &lo, &hi);
+    product(ln, &j, act, lo, hi);
     ln->pending = post_norm;
     if (post_norm || lo >= hi)
         return;
@@ -222,11 +202,10 @@ static void gate_up(struct lane *ln, const struct layer_weights *L, void *const 
 {
     struct fwd *f = ln->f;
     const size_t ld = (size_t)f->hp->n_ff;
-    const struct job gate = {share_of(ln, &L->gate), L->gate_b, f->gate, ld};
-    const struct job up = {share_of(ln, &L->up), L->up_b, f->up, ld};
-    const int lo = gate.s.lo, hi = gate.s.hi;
-    product(ln, &gate, act, up.s);
-    product(ln, &up, act, share_of(ln, &L->down));
+    int lo, hi;
+    pool_share(ln->ctx, f->hp->n_ff, KERN_ROW_UNIT, &lo, &hi);
+    product(ln, &(struct job){&L->gate, L->gate_b, f->gate, ld}, act, lo, hi);
+    product(ln, &(struct job){&L->up, L->up_b, f->up, ld}, act, lo, hi);
     if (lo < hi)
         for (int t = 0; t < f->n_row; t++) {
             float *g = f->gate + (size_t)t * ld + lo;
@@ -241,12 +220,9 @@ void layer_run(struct lane *ln, int layer)
     const size_t d_q = (size_t)(f->hp->n_head * f->hp->d_head), d_kv = (size_t)(f->hp->n_head_kv * f->hp->d_head);
 
     void *const *act = input_norm(ln, L->attn_norm, kind_bit(&L->q) | kind_bit(&L->k) | kind_bit(&L->v), layer);
-    const struct job qkv[3] = {{qkv_share(ln, L, 0), L->q_b, f->q, d_q},
-                               {qkv_share(ln, L, 1), L->k_b, f->kk, d_kv},
-                               {qkv_share(ln, L, 2), L->v_b, f->v, d_kv}};
+    const struct job qkv[3] = {{&L->q, L->q_b, f->q, d_q}, {&L->k, L->k_b, f->kk, d_kv}, {&L->v, L->v_b, f->v, d_kv}};
     phase_end(ln, FWD_PACK);
-    for (int i = 0; i < 3; i++)
-        product(ln, &qkv[i], act, qkv_after(ln, L, i + 1));
+    products(ln, qkv, 3, act);
     phase_end(ln, FWD_QKV);
     lane_barrier(ln);
     attention_append(ln, layer);
@@ -257,7 +233,7 @@ void layer_run(struct lane *ln, int layer)
     lane_barrier(ln);
     act = input_attention(ln, layer, kind_bit(&L->o));
     phase_end(ln, FWD_PACK);
-    branch_product(ln, &L->o, L->o_b, L->post_attn_norm, act, share_of(ln, &L->gate));
+    branch_product(ln, &L->o, L->o_b, L->post_attn_norm, act);
     phase_end(ln, FWD_OUTPUT);
     lane_barrier(ln);
     act = input_norm(ln, L->ffn_norm, kind_bit(&L->gate) | kind_bit(&L->up), -1);
@@ -267,8 +243,7 @@ void layer_run(struct lane *ln, int layer)
     lane_barrier(ln);
     act = input_plain(ln, f->gate, f->hp->n_ff, kind_bit(&L->down));
     phase_end(ln, FWD_PACK);
-    branch_product(ln, &L->down, L->down_b, L->post_ffn_norm, act,
-                   layer + 1 < f->hp->n_layer ? qkv_after(ln, L + 1, 0) : share_of(ln, &f->w->head));
+    branch_product(ln, &L->down, L->down_b, L->post_ffn_norm, act);
     phase_end(ln, FWD_DOWN);
     lane_barrier(ln);
 }
@@ -296,15 +271,15 @@ void head_run(struct lane *ln, const int *rows, int n)
     struct fwd *f = ln->f;
     const int d = f->hp->n_embd, n_vocab = f->hp->n_vocab;
     const struct mat *w = &f->w->head;
-    const struct mat_slice s = share_of(ln, w);
-    const int lo = s.lo, hi = s.hi;
+    int lo, hi;
     for (int i = 0; i < n; i++)
         f->k->rms_norm(ln->own->n + (size_t)i * (size_t)d, f->x[ln->cur] + (size_t)rows[i] * (size_t)d, f->w->out_norm,
                        d, f->hp->norm_eps);
     pack_rows(f, ln->own->act, kind_bit(w), ln->own->n, d, n, 0, n);
     phase_end(ln, FWD_PACK);
+    pool_share(ln->ctx, n_vocab, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)
-        multiply(ln, f->logits, (size_t)n_vocab, &s, ln->own->act, n, NULL);
+        multiply(ln, f->logits, (size_t)n_vocab, w, lo, hi, ln->own->act, n);
     for (int i = 0; i < n; i++) {
         int *arg = &f->arg_part[ln->ctx->tid * FWD_MAX_LOGITS + i];
         float *o = f->logits + (size_t)i * (size_t)n_vocab + lo;

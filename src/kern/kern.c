@@ -163,6 +163,6 @@ void matmul_rows(const struct kernels *k, float *out, size_t ld_out, const struc
         const int n = row_hi - r < KERN_ROW_UNIT ? row_hi - r : KERN_ROW_UNIT;
         const struct mat part = {.type = w->type, .n_rows = n, .n_cols = w->n_cols, .data = unit, .plan = w->plan};
         k->pack(unit, (const char *)w->data + row_bytes * (size_t)r, w->type, n, w->n_cols, 0, n);
-        k->matmul(out + r, ld_out, &part, 0, n, act, n_tok, NULL);
+        k->matmul(out + r, ld_out, &part, 0, n, act, n_tok);
     }
 }

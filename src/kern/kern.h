@@ -23,12 +23,6 @@ struct mat {
         *plan; /* [PLAN_N_CLASS] how to multiply it, from the level's menu; NULL: the level's own choice */
 };
 
-/* Rows [lo, hi) of a matrix: what a thread takes of it. None: lo == hi. */
-struct mat_slice {
-    const struct mat *w;
-    int lo, hi;
-};
-
 /* How the activations of a product are held; it follows from the weights' type. */
 enum act_kind {
     ACT_F32, /* F32 F16 BF16: floats */
@@ -108,11 +102,8 @@ struct kernels {
     void (*act_pack)(void *act, enum act_kind kind, const float *x, size_t ld_x, int n_cols, int n_tok, int tok_lo,
                      int tok_hi);
 
-    /* out[t * ld_out + r] for t in [0, n_tok), r in [row_lo, row_hi); nothing else is written. n_tok >= 1, any size.
-     * next: speed only. What this thread multiplies after it, so that its beginning is fetched in time; NULL: not known
-     */
-    void (*matmul)(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok,
-                   const struct mat_slice *next);
+    /* out[t * ld_out + r] for t in [0, n_tok), r in [row_lo, row_hi); nothing else is written. n_tok >= 1, any size. */
+    void (*matmul)(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok);
 
     /* -- rows of floats; out may be x where both are given; n >= 1, any size */
     void (*rms_norm)(float *out, const float *x, const float *w, int n, float eps); /* w may be NULL */

@@ -99,7 +99,7 @@ static void run_thread(const struct pool_ctx *ctx, void *arg)
         m.plan = t->plan;
         pool_share(ctx, m.n_rows, KERN_ROW_UNIT, &lo, &hi);
         if (lo < hi)
-            t->k->matmul(t->out, (size_t)m.n_rows, &m, lo, hi, t->zero, t->n_tok, NULL);
+            t->k->matmul(t->out, (size_t)m.n_rows, &m, lo, hi, t->zero, t->n_tok);
     }
     pool_barrier(ctx);
     if (ctx->tid == 0)

@@ -73,36 +73,36 @@ static float next_up(float v)
 
 /* One bit off in one output, with 5 tokens only: what a tile with another formula does. */
 static void matmul_one_bit(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                           int n_tok, const struct mat_slice *next)
+                           int n_tok)
 {
-    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     if (n_tok == 5 && row_hi > 9)
         out[3 * ld_out + 9] = next_up(out[3 * ld_out + 9]);
 }
 
 /* Writes one row beyond a range that ends inside the matrix. */
 static void matmul_beyond(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                          int n_tok, const struct mat_slice *next)
+                          int n_tok)
 {
     const int hi = row_hi + 1 < w->n_rows ? row_hi + 1 : row_hi;
-    good.matmul(out, ld_out, w, row_lo, hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, hi, act, n_tok);
 }
 
 /* Depends on where the range starts. */
 static void matmul_range(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                         int n_tok, const struct mat_slice *next)
+                         int n_tok)
 {
-    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     if (row_lo)
         out[row_lo] = next_up(out[row_lo]);
 }
 
 /* A sum cut to int16, as an accumulator that overflows would: seen at the limits, not on ordinary data. */
 static void matmul_saturating(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                              int n_tok, const struct mat_slice *next)
+                              int n_tok)
 {
     const float limit = 15.0f * 127.0f * 31.0f; /* just under the largest sum of a Q4_1 block */
-    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     for (int t = 0; t < n_tok; t++)
         for (int r = row_lo; r < row_hi; r++)
             if (fabsf(out[(size_t)t * ld_out + (size_t)r]) > limit)
@@ -111,9 +111,9 @@ static void matmul_saturating(float *out, size_t ld_out, const struct mat *w, in
 
 /* Less precise than it may be. */
 static void matmul_rough(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                         int n_tok, const struct mat_slice *next)
+                         int n_tok)
 {
-    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     for (int t = 0; t < n_tok; t++)
         for (int r = row_lo; r < row_hi; r++) {
             float *o = &out[(size_t)t * ld_out + (size_t)r];

@@ -46,8 +46,7 @@ static struct guard act_make(const struct kernels *k, const struct product *p, i
 void held_run(const struct held *h, float *out, size_t ld_out, int row_lo, int row_hi, int n_tok)
 {
     struct guard act = act_make(h->k, h->p, n_tok);
-    const struct mat_slice next = {&h->w, 0, row_lo}; /* any rows, or none */
-    h->k->matmul(out, ld_out, &h->w, row_lo, row_hi, act.p, n_tok, &next);
+    h->k->matmul(out, ld_out, &h->w, row_lo, row_hi, act.p, n_tok);
     guard_free(&act);
 }
 

@@ -249,9 +249,9 @@ static struct kernels good;
 
 /* One bit of one output is wrong where 3 tokens are multiplied at once. */
 static void matmul_wrong_at_3(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                              int n_tok, const struct mat_slice *next)
+                              int n_tok)
 {
-    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok, next);
+    good.matmul(out, ld_out, w, row_lo, row_hi, act, n_tok);
     if (n_tok == 3 && row_lo == 0) {
         uint32_t v;
         memcpy(&v, &out[2 * ld_out + 5], sizeof v);

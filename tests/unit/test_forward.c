@@ -266,10 +266,9 @@ static const struct mat *head;
 static float damage;
 static int damage_from, damage_to;
 
-static void matmul_damaged(float *out, size_t ld, const struct mat *w, int lo, int hi, const void *act, int n_tok,
-                           const struct mat_slice *next)
+static void matmul_damaged(float *out, size_t ld, const struct mat *w, int lo, int hi, const void *act, int n_tok)
 {
-    real.matmul(out, ld, w, lo, hi, act, n_tok, next);
+    real.matmul(out, ld, w, lo, hi, act, n_tok);
     for (int i = lo; w == head && i < hi; i++)
         if (i >= damage_from && i < damage_to)
             out[i] = damage;

@@ -125,7 +125,7 @@ enum { COLS = 1024, N_TOK = 5 };
 
 static void rig_run(struct rig *r, float *out)
 {
-    r->w.kern.matmul(out, (size_t)r->w.head.n_rows, &r->w.head, 0, r->w.head.n_rows, r->act, N_TOK, NULL);
+    r->w.kern.matmul(out, (size_t)r->w.head.n_rows, &r->w.head, 0, r->w.head.n_rows, r->act, N_TOK);
 }
 
 static void rig_open(struct rig *r, int n_threads)

@@ -181,10 +181,8 @@ static void row_dot(float *acc, const struct mat *w, int r, const void *act, int
     }
 }
 
-static void matmul_c(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok,
-                     const struct mat_slice *next)
+static void matmul_c(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act, int n_tok)
 {
-    (void)next;
     for (int r = row_lo; r < row_hi; r++)
         for (int t0 = 0; t0 < n_tok; t0 += ACT_TILE) {
             float acc[ACT_TILE] = {0};

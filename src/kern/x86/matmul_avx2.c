@@ -107,18 +107,13 @@ static const tile_table *tiles_of(enum ggml_type type)
     return NULL;
 }
 
-static const struct tile_plan *plan_of(const struct mat *w)
-{
-    return w->plan ? w->plan : plan_menu_avx2(kern_cpu())->set[0].plan[plan_kind_of(w->type)];
-}
-
 static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                        int n_tok, const struct mat_slice *next)
+                        int n_tok)
 {
     const struct panels_job j = {
         .w = w,
         .tiles = *tiles_of(w->type),
-        .plan = plan_of(w),
+        .plan = w->plan ? w->plan : plan_menu_avx2(kern_cpu())->set[0].plan[plan_kind_of(w->type)],
         .panel_rows = PANEL_ROWS,
         .panel = panel_bytes(w->type, w->n_cols, PANEL_ROWS),
         .out = out,
@@ -126,9 +121,7 @@ static void matmul_avx2(float *out, size_t ld_out, const struct mat *w, int row_
         .row_hi = row_hi,
         .act = act,
         .wide = act_kind_of(w->type) == ACT_Q8 ? (const char *)act + act_q8w_at(w->n_cols, n_tok) : NULL,
-        .n_tok = n_tok,
-        .next = next,
-        .next_plan = next ? plan_of(next->w) : NULL};
+        .n_tok = n_tok};
     panels_matmul(&j, row_lo);
 }
 

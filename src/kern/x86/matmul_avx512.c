@@ -83,26 +83,20 @@ static const ztile_table *ztiles_of(enum ggml_type type)
     return NULL;
 }
 
-static const struct tile_plan *plan_of(const struct mat *w)
-{
-    return w->plan ? w->plan : plan_menu_avx512(kern_cpu())->set[0].plan[plan_kind_of(w->type)];
-}
-
 static void matmul_avx512(float *out, size_t ld_out, const struct mat *w, int row_lo, int row_hi, const void *act,
-                          int n_tok, const struct mat_slice *next)
+                          int n_tok)
 {
     const struct panels_job j = {.w = w,
                                  .tiles = *ztiles_of(w->type),
-                                 .plan = plan_of(w),
+                                 .plan = w->plan ? w->plan
+                                                 : plan_menu_avx512(kern_cpu())->set[0].plan[plan_kind_of(w->type)],
                                  .panel_rows = ZPANEL_ROWS,
                                  .panel = panel_bytes(w->type, w->n_cols, ZPANEL_ROWS),
                                  .out = out,
                                  .ld_out = ld_out,
                                  .row_hi = row_hi,
                                  .act = act,
-                                 .n_tok = n_tok,
-                                 .next = next,
-                                 .next_plan = next ? plan_of(next->w) : NULL};
+                                 .n_tok = n_tok};
     panels_matmul(&j, row_lo);
 }
 

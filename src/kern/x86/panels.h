@@ -19,8 +19,6 @@ struct panels_job {
     int row_hi;
     const char *act, *wide; /* wide: the act_q8w part, where there is one */
     int n_tok;
-    const struct mat_slice *next; /* kern.h; NULL: not known */
-    const struct tile_plan *next_plan;
 };
 
 /* The packed tile of tokens at t0, in passes. */
@@ -49,23 +47,6 @@ static inline struct panels_toks panels_toks_of(const struct panels_job *j, stru
         k.tok_bytes = sizeof(struct act_q8k);
     }
     return k;
-}
-
-/* The beginning of each stream that this thread reads after these, together as much as a stream reaches ahead.
- * OPT: else the memory has nothing to do from the end of one product until the next one is on its way. */
-static inline void panels_ask(const struct panels_job *j)
-{
-    if (!j->next || j->next->lo >= j->next->hi || j->n_tok > ACT_TILE)
-        return;
-    const struct mat *w = j->next->w;
-    const struct tile_plan plan = j->next_plan[plan_class_of(j->n_tok)];
-    const size_t panel = panel_bytes(w->type, w->n_cols, j->panel_rows);
-    const int lo = j->next->lo / j->panel_rows, hi = (j->next->hi + j->panel_rows - 1) / j->panel_rows;
-    for (int r = 0; r < plan.r; r++) {
-        const char *p = (const char *)w->data + panel * (size_t)(lo + (plan.far ? (hi - lo) / plan.r : 1) * r);
-        for (int i = 0; i < (plan.reach << 10) / plan.r; i += 64)
-            __builtin_prefetch(p + i, 0, 2);
-    }
 }
 
 /* R panels at t->w x the tokens, in passes; out: first row of each panel, first token. */
@@ -101,7 +82,6 @@ static inline void panels_walk(const struct panels_job *j, const struct panels_t
         if (i == n - 1) { /* the matrix may end inside its last panel */
             const int rows = j->row_hi - (lo + (R - 1) * gap + i * step) * j->panel_rows;
             t.n_row[R - 1] = rows < j->panel_rows ? rows : j->panel_rows;
-            panels_ask(j);
         }
         t.reach = k->reach > TILE_NEAR && (size_t)(n - i) * hop > (size_t)k->reach ? k->reach : TILE_NEAR;
         panels_run(j, k, &t, out, R);

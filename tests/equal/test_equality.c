@@ -66,7 +66,7 @@ static void test_stories(void **state)
     }
     for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ')
         for (size_t t = 0; t < N_TYPES; t++)
-            draws(STORIES, level, types[t], EQ_GROUP, 128,
+            draws(STORIES, level, types[t], EQ_GROUP, FEWER(128, 24),
                   strcmp(level, "c") == 0  ? FEWER(100, 20)
                   : types[t] == OTR_KV_F32 ? FEWER(200, 20)
                                            : FEWER(700, 40));
@@ -78,13 +78,14 @@ static void test_windows(void **state)
     (void)state;
     char level[16];
     for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ') {
-        draws(TINY "mistral-window-linear.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, FEWER(150, 20));
-        draws(TINY "gemma2.gguf", level, OTR_KV_Q8, EQ_GROUP, 96, FEWER(150, 20));
+        draws(TINY "mistral-window-linear.gguf", level, OTR_KV_Q8, EQ_GROUP, FEWER(96, 24), FEWER(150, 20));
+        draws(TINY "gemma2.gguf", level, OTR_KV_Q8, EQ_GROUP, FEWER(96, 24), FEWER(150, 20));
     }
 }
 
 static void test_levels(void **state)
 {
+    enum { N_TOK = FEWER(128, 24) };
     (void)state;
     struct eq_rig r;
     struct otr_err err = {0};
@@ -97,12 +98,12 @@ static void test_levels(void **state)
         long n_row, n_differ;
         assert_int_equal(eq_open(&r, STORIES, NULL, types[t], 1, &err), OTR_OK);
         assert_true(eq_prompts_read(&p, r.m, PROMPTS, EQ_GROUP, 24) == EQ_GROUP);
-        assert_int_equal(eq_load(&r, (const int32_t *const *)p.ids, p.n_ids, p.n, 128, &err), OTR_OK);
+        assert_int_equal(eq_load(&r, (const int32_t *const *)p.ids, p.n_ids, p.n, N_TOK, &err), OTR_OK);
         assert_int_equal(eq_compare_model(&r, STORIES, &(struct otr_model_opts){.kern = "c"}, &n_row, &n_differ, &err),
                          OTR_OK);
         printf("level %s against level c, KV %s: %ld rows, %ld differ\n", r.m->info.kern, eq_kv_name(types[t]), n_row,
                n_differ);
-        assert_int_equal(n_row, EQ_GROUP * 128);
+        assert_int_equal(n_row, EQ_GROUP * N_TOK);
         assert_int_equal(n_differ, 0);
         eq_prompts_free(&p);
         eq_close(&r);
@@ -160,11 +161,11 @@ static void test_long(void **state)
             printf("SKIPPED: %s is not there\n", models[i]);
             continue;
         }
-        for (size_t t = 0; t < N_TYPES; t++) {
+        for (size_t t = 0; t < FEWER(N_TYPES, 1); t++) {
             size_t bytes;
             float *want = long_text(models[i], "c", types[t], 128, 2, &bytes);
             for (const char *l = kernels_levels(); sscanf(l, "%15s", level) == 1; l += strlen(level), l += *l == ' ')
-                for (size_t w = strcmp(level, "c") ? 0 : 4; w < sizeof way / sizeof *way; w++) {
+                for (size_t w = strcmp(level, "c") ? 0 : 4; w < sizeof way / sizeof *way; w += FEWER(1, 2)) {
                     float *got = long_text(models[i], level, types[t], way[w][0], way[w][1], &bytes);
                     if (memcmp(want, got, bytes) != 0)
                         fail_msg("%s, level %s, KV %s, passes of %d rows, %d threads: other bits", models[i], level,
@@ -182,8 +183,8 @@ static void real_model(const char *file, int n_draw, int n_draw_q8)
     const char *model = eq_model_path(path, sizeof path, file);
     if (!model)
         skip();
-    draws(model, NULL, OTR_KV_F16, 4, 48, n_draw);
-    draws(model, NULL, OTR_KV_Q8, 4, 48, n_draw_q8);
+    draws(model, NULL, OTR_KV_F16, FEWER(4, 2), FEWER(48, 8), n_draw);
+    draws(model, NULL, OTR_KV_Q8, FEWER(4, 2), FEWER(48, 8), n_draw_q8);
 }
 
 static void test_smollm2(void **state)

@@ -101,6 +101,13 @@ static struct accept_key key_of(const struct otr_reply *r)
     return (struct accept_key){.seed = r->g.sampling.seed, .step = r->s->n_step};
 }
 
+static double lap(double *t)
+{
+    const double now = clock_ms(), d = now - *t;
+    *t = now;
+    return d;
+}
+
 /* ---- ask ---- */
 
 /* Most entries that the reply, the context and a pass have room for. */
@@ -129,7 +136,9 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
                             .max_entries = budget,
                             .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
                             .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
-                            .sampling = r->g.sampling};
+                            .sampling = r->g.sampling,
+                            .kv = r->s->kv};
+    a->sampling.seed = a->luck.key.seed;
 }
 
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
@@ -140,22 +149,28 @@ static void ask_one(struct step *st, int d)
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
-            fill_ask(st, st->turn[i].r, st->plan[i].budget, &st->ask[n]);
+            fill_ask(st, st->turn[i].r, st->plan[i].most[d], &st->ask[n]);
             tree_clear(&st->proposal[n]);
             st->of[n++] = i;
         }
     if (n == 0)
         return;
-    const double t0 = clock_ms();
+    double clock = clock_ms();
+    if (dr->m->prepare)
+        dr->m->prepare(dr->self, st->ask, n);
+    st->record.prepare_ms[d] = lap(&clock);
     const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
-    const double ms = clock_ms() - t0;
-    st->record.ask_ms[d] = ms;
+    st->record.ask_ms[d] = lap(&clock);
     st->record.asked[d] = n;
     for (int j = 0; j < n && rc >= 0; j++) {
         struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
         if (st->proposal[j].n == 0 ||
-            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].budget, NULL) < 0)
+            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
             continue;
+        for (int k = 0; k < st->proposal[j].n; k++) {
+            const int depth = tree_depth(&st->proposal[j], k);
+            st->record.depth[d] = depth > st->record.depth[d] ? depth : st->record.depth[d];
+        }
         tree_copy(t, &st->proposal[j]);
         st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
     }
@@ -186,7 +201,12 @@ static void step_ask(struct step *st)
         st->offer[i] = (struct ctl_offer){.drafter = -1};
     control_plan(sp->ctl, st->plan, st->n);
     for (int d = 0; d < sp->n_d; d++)
-        ask_one(st, d);
+        if (!(sp->d[d].m->flags & DRAFT_RUNS_MODEL))
+            ask_one(st, d);
+    control_narrow(sp->ctl, st->plan, st->n, st->offer);
+    for (int d = 0; d < sp->n_d; d++)
+        if (sp->d[d].m->flags & DRAFT_RUNS_MODEL)
+            ask_one(st, d);
     control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
     for (int i = 0; i < st->n; i++)
         if (st->take[i] >= 0) {
@@ -375,13 +395,6 @@ static void turn_observe(struct step *st, const struct turn *t)
 
 /* ---- the step ---- */
 
-static double lap(double *t)
-{
-    const double now = clock_ms(), d = now - *t;
-    *t = now;
-    return d;
-}
-
 static int turn_run(struct step *st, struct turn *t, double *clock)
 {
     int rc = turn_accept(st, t);
@@ -441,7 +454,7 @@ static void step_learn(struct step *st, int n_rows)
     const double each = 1.0 / st->n;
     double draft_ms = 0;
     for (int d = 0; sp && d < sp->n_d; d++)
-        draft_ms += st->record.ask_ms[d];
+        draft_ms += st->record.ask_ms[d] + st->record.prepare_ms[d];
     st->record.draft_ms = draft_ms;
     for (int i = 0; i < st->n; i++) {
         const struct turn *t = &st->turn[i];

@@ -3,6 +3,7 @@
  * support/kern_check.c; test_planted.c shows that they can fail. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 

@@ -58,7 +58,7 @@ static long levels_agree(const struct kernels *k, const struct kern_type *t, int
     if (kernels_init(&c, "c") < 0)
         return 1;
     /* rows of level c are independent; the time is better spent */
-    if ((k->matmul == c.matmul || FEWER(false, true)) && n_rows * n_cols > 9 * 576)
+    if ((k->matmul == c.matmul || FEWER(0, 1)) && n_rows * n_cols > 9 * 576)
         return 0;
     for (enum data_kind kind = DATA_SANE; kind < DATA_INTEGERS; kind++) {
         if (kind != DATA_SANE && n_rows != 9 && n_rows != 33)

@@ -40,7 +40,7 @@ struct flag_set spec_flags(struct spec_opts *o)
         {"--spec --spec-type --speculative-algorithm --speculative-algo", FLAG_LIST, SPEC_AT(methods), "METHOD",
          "speculation: auto (default), none, METHOD:key=value,... ; or help", 0, 0, "LLAMA_ARG_SPEC_TYPE"},
         {"--spec-draft-model -md --model-draft --speculative-draft-model-path --speculative-draft-model", FLAG_STR,
-         SPEC_AT(draft_model), "FILE", "a smaller model of the same vocabulary drafts, too", 0, 0,
+         SPEC_AT(draft_model), "FILE", "a smaller model drafts, too; its vocabulary may be another", 0, 0,
          "LLAMA_ARG_SPEC_DRAFT_MODEL"},
         {"--spec-draft-n-max --speculative-num-draft-tokens", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX,
          "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
@@ -134,18 +134,25 @@ int spec_add_methods(struct spec_opts *o, const char *s, struct otr_err *err)
     }
 }
 
+/* Whether a word names a method. What -md adds may become any that runs a model: it has the settings of all. */
+static bool names(const char *word, const char *method)
+{
+    const size_t n = strcspn(word, ":");
+    return (n == strlen(method) && strncmp(word, method, n) == 0) ||
+           (n == 2 && strncmp(word, "md", n) == 0 && strcmp(method, "draft") == 0);
+}
+
 int spec_add_setting(struct spec_opts *o, const char *method, const char *shown, const char *key, const char *value,
                      struct otr_err *err)
 {
-    const size_t n = strlen(method);
     bool found = false;
     for (size_t i = 0; i < o->n_words; i++) {
         const char *w = o->words[i];
         char *longer;
-        if (strncmp(w, method, n) != 0 || (w[n] && w[n] != ':'))
+        if (!names(w, method))
             continue;
         found = true;
-        if (asprintf(&longer, "%s%c%s=%s", w, w[n] ? ',' : ':', key, value) < 0)
+        if (asprintf(&longer, "%s%c%s=%s", w, strchr(w, ':') ? ',' : ':', key, value) < 0)
             return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
         free(o->words[i]);
         o->words[i] = longer;
@@ -158,8 +165,7 @@ int spec_add_setting(struct spec_opts *o, const char *method, const char *shown,
 /* Whether a method is the drafting model, and which model is not said. */
 static bool lacks_model(const char *word)
 {
-    const size_t n = strlen("draft");
-    return strncmp(word, "draft", n) == 0 && (!word[n] || word[n] == ':') && !strstr(word, "model=");
+    return names(word, "draft") && !strstr(word, "model=");
 }
 
 /* A model goes to the method that lacks one; else it is a method more, and alone it joins those of `auto`. */
@@ -175,7 +181,7 @@ int spec_add_model(struct spec_opts *o, const char *path, const char *shown, str
         if (lacks_model(o->words[i]))
             return spec_add_setting(o, "draft", shown, "model", path, err);
     o->automatic |= o->n_words == 0;
-    if (asprintf(&word, "draft:model=%s", path) < 0)
+    if (asprintf(&word, "md:model=%s", path) < 0)
         return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
     const int rc = add_word(o, word, strlen(word), err);
     free(word);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The slow proofs, one after the other: about an hour on two cores. Each ends in a line for PROOF.md; a failing one is
-# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules law tokenizer equality spec oracle
+# named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules law tokenizer equality spec unlike oracle
 # The oracle needs PyPI's torch, transformers, accelerate, gguf and sentencepiece, or its saved answers; PYTHON names the
 # interpreter that has them.
 set -uo pipefail
@@ -22,7 +22,7 @@ run() {
         failed=$((failed + 1))
     fi
 }
-for what in "${@:-dequant gumbel rules law tokenizer equality spec oracle}"; do
+for what in "${@:-dequant gumbel rules law tokenizer equality spec unlike oracle}"; do
     for name in $what; do
         case $name in
         dequant) run dequant "${PYTHON:-python3}" tools/make_dequant_golden.py --compare ;;
@@ -54,9 +54,13 @@ for what in "${@:-dequant gumbel rules law tokenizer equality spec oracle}"; do
                 run "spec each" parts "$models/$m.gguf" each 40 128
             done
             ;;
+        unlike)
+            run unlike build/tests/proof_unlike "$gemma3" "$smollm2" "$prompts"
+            run unlike build/tests/proof_unlike "$smollm2" "$gemma3" "$prompts"
+            ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
         *)
-            echo "proof: error: no proof '$name' (dequant gumbel rules law tokenizer equality spec oracle)" >&2
+            echo "proof: error: no proof '$name' (dequant gumbel rules law tokenizer equality spec unlike oracle)" >&2
             exit 2
             ;;
         esac

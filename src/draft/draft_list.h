@@ -15,6 +15,11 @@
     X(recycle)                                                                                                         \
     X(lookahead)                                                                                                       \
     X(draft)                                                                                                           \
+    X(tli)                                                                                                             \
+    X(slem)                                                                                                            \
+    X(slrs)                                                                                                            \
+    X(hetero)                                                                                                          \
+    X(md)                                                                                                              \
     X(random)                                                                                                          \
     X(oracle)                                                                                                          \
     X(wrong_at_k)                                                                                                      \

@@ -28,7 +28,7 @@ static void model_close(void *self)
 /* Ids must mean the same to both. */
 static int same_vocabulary(const struct tokenizer *a, const struct tokenizer *b, const char *path, struct otr_err *err)
 {
-#define OTHER "another tokenizer: methods for unlike vocabularies (tli, slem) can use this model, draft cannot"
+#define OTHER "another vocabulary; -md FILE or --spec tli:model=FILE drafts with it"
     const int n = tokenizer_n_vocab(a);
     char q[64];
     if (tokenizer_n_vocab(b) != n)
@@ -159,7 +159,7 @@ static size_t model_bytes(const void *self)
 }
 
 const struct draft_method draft_draft = {.name = "draft",
-                                         .about = "a smaller model of the same vocabulary: model=FILE (-md FILE)",
+                                         .about = "a smaller model of the same vocabulary: model=FILE",
                                          .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL,
                                          .open = model_open,
                                          .close = model_close,

@@ -180,31 +180,32 @@ static int encode_spm(struct enc *e, const char *text, size_t n, size_t prefix)
     return rc;
 }
 
-/* Text between cuts. before: the token in front of it, -1 at the very beginning. */
-static int encode_part(struct enc *e, const char *text, size_t n, int32_t before)
+/* Text between cuts. start: nothing, or a special token, stands in front of it. */
+static int encode_part(struct enc *e, const char *text, size_t n, bool start)
 {
     const struct tokenizer *t = e->t;
     if (n == 0)
         return OTR_OK;
     if (t->kind == TOK_BPE)
         return encode_bpe(e, text, n);
-    return encode_spm(e, text, n, t->add_space_prefix && (before < 0 || tokenizer_is_special(t, before)));
+    return encode_spm(e, text, n, t->add_space_prefix && start);
 }
 
 static int encode_all(struct enc *e, const struct clean *c, const struct cuts *cuts, unsigned flags)
 {
     const bool special = flags & TOK_ADD_SPECIAL;
     int rc = special && e->t->add_bos ? ids_push(e->out, e->t->bos) : OTR_OK;
+    bool start = !(flags & TOK_CONTINUE);
     size_t from = 0;
-    int32_t last = -1;
     for (size_t i = 0; i < cuts->n && rc == OTR_OK; i++) {
         const struct cut *k = &cuts->v[i];
-        if ((rc = encode_part(e, c->text + from, k->at - from, last)) < 0)
+        if ((rc = encode_part(e, c->text + from, k->at - from, start)) < 0)
             return rc;
-        rc = ids_push(e->out, last = k->id);
+        rc = ids_push(e->out, k->id);
+        start = tokenizer_is_special(e->t, k->id);
         from = (size_t)k->at + k->n;
     }
-    if (rc == OTR_OK && (rc = encode_part(e, c->text + from, c->n - from, last)) < 0)
+    if (rc == OTR_OK && (rc = encode_part(e, c->text + from, c->n - from, start)) < 0)
         return rc;
     if (rc == OTR_OK && special && e->t->add_eos)
         rc = ids_push(e->out, e->t->eos);
@@ -271,6 +272,11 @@ int32_t tokenizer_eos(const struct tokenizer *t)
 bool tokenizer_add_bos(const struct tokenizer *t)
 {
     return t->add_bos;
+}
+
+bool tokenizer_adds_space(const struct tokenizer *t)
+{
+    return t->add_space_prefix;
 }
 
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id)

@@ -16,6 +16,7 @@ void tokenizer_close(struct tokenizer *t);
 enum {
     TOK_ADD_SPECIAL = OTR_TOK_ADD_SPECIAL,
     TOK_PARSE_SPECIAL = OTR_TOK_PARSE_SPECIAL,
+    TOK_CONTINUE = 1 << 16, /* other text stands in front: SPM puts no space of its own at the start */
 };
 
 /* Appends the ids of text[n] to *out. Invalid UTF-8 counts as U+FFFD (as Python's errors='replace').
@@ -27,8 +28,9 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsi
 int tokenizer_n_vocab(const struct tokenizer *t);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);
-bool tokenizer_add_bos(const struct tokenizer *t);                /* TOK_ADD_SPECIAL puts BOS in front */
-bool tokenizer_is_end(const struct tokenizer *t, int32_t id);     /* eos, eot and the known end-of-turn names */
+bool tokenizer_add_bos(const struct tokenizer *t);            /* TOK_ADD_SPECIAL puts BOS in front */
+bool tokenizer_adds_space(const struct tokenizer *t);         /* SPM: at the start of text, and after special tokens */
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id); /* eos, eot and the known end-of-turn names */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* control and unknown tokens */
 /* Bytes of text that no token stands for (SmolLM2 lacks 21 of 256), left out of all encodes so far. */
 size_t tokenizer_n_dropped(const struct tokenizer *t);

@@ -351,7 +351,7 @@ static void test_spec_vllm(void **state)
     SC_REFUSED("method not supported yet (--spec eagle3): heads of a model come with a later version; -md FILE drafts "
                "with a second model (--spec help)",
                "{\"method\": \"eagle3\", \"model\": \"a/b\"}");
-    SPEC("draft:model=a/b", 5, "", "-sc", "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
+    SPEC("md:model=a/b", 5, "", "-sc", "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
     SC_REFUSED("unknown key (--speculative-config): the nearest of 'num_speculative_token' is num_speculative_tokens",
                "{\"num_speculative_token\": 5}");
     SC_REFUSED("bad value (--speculative-config, num_speculative_tokens): it is a whole number from 1 to 31",
@@ -425,10 +425,11 @@ static void test_spec_llama(void **state)
         assert_non_null(strstr(err.msg, "not supported yet"));
     }
     assert_int_equal(setenv("LLAMA_ARG_SPEC_DRAFT_MODEL", "x.gguf", 1), 0);
-    SPEC("draft:model=x.gguf auto", 0, "", "--spec", "auto");
+    SPEC("md:model=x.gguf auto", 0, "", "--spec", "auto");
     unsetenv("LLAMA_ARG_SPEC_DRAFT_MODEL");
-    SPEC("draft:model=x.gguf auto", 0, "", "-md", "x.gguf");
-    SPEC("suffix draft:model=x.gguf", 0, "", "-md", "x.gguf", "--spec", "suffix");
+    SPEC("md:model=x.gguf auto", 0, "", "-md", "x.gguf");
+    SPEC("suffix md:model=x.gguf", 0, "", "-md", "x.gguf", "--spec", "suffix");
+    SPEC("md:model=x.gguf,p_min=0.5 auto", 0, "", "-md", "x.gguf", "--draft-p-min", "0.5");
     SPEC("draft:p_min=0.2,model=x.gguf", 0, "", "-md", "x.gguf", "--spec", "draft:p_min=0.2");
     SPEC("draft:model=x.gguf,p_min=0.5 suffix auto", 0, "", "--spec", "draft-simple,auto,suffix", "--model-draft",
          "x.gguf", "--draft-p-min", "0.5");

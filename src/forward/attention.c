@@ -13,9 +13,9 @@
 
 void attention_prepare(struct fwd *f)
 {
-    const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv, n_q = f->n_row * f->hp->n_head;
+    const int n_thr = pool_n_active(f->pool), n_item = f->n_tile * f->hp->n_head_kv, n_q = fwd_n(f) * f->hp->n_head;
     int far = 0;
-    for (int i = 0; i < f->n_row; i++)
+    for (int i = f->first; i < f->n_row; i++)
         far = f->row[i].pos > far ? f->row[i].pos : far;
     const int n_chunk = far / ATTN_CHUNK + 1, most = (n_q + n_thr - 1) / n_thr * n_thr;
     f->split = ATTN_ITEMS;
@@ -24,7 +24,7 @@ void attention_prepare(struct fwd *f)
     /* WHY: few items leave threads idle. Shares of queries read the K and V of some heads twice, chunks cost a barrier.
      */
     f->split = ATTN_QUERIES;
-    if (f->n_row <= PRIV_ROWS && n_chunk > 1 && 4 * most > 5 * n_q)
+    if (fwd_n(f) <= PRIV_ROWS && n_chunk > 1 && 4 * most > 5 * n_q)
         f->split = ATTN_CHUNKS;
     f->chunk_q = n_item * n_chunk < 4 * n_thr ? 1 : f->group;
 }
@@ -61,10 +61,10 @@ void attention_append(struct lane *ln, int layer)
     const size_t dh = (size_t)hp->d_head, group = (size_t)f->group;
     const enum kv_type type = kv_get_shape(f->kv)->type;
     int lo, hi;
-    pool_share(ln->ctx, f->n_row * hp->n_head_kv, 1, &lo, &hi);
+    pool_share(ln->ctx, fwd_n(f) * hp->n_head_kv, 1, &lo, &hi);
     for (int i = lo; i < hi; i++) {
         const int t = i / hp->n_head_kv, h = i % hp->n_head_kv;
-        const struct plan *r = &f->row[t];
+        const struct plan *r = &f->row[f->first + t];
         const float *cs = f->rope[hparams_rope_local(hp, layer)] + (size_t)r->pos * (size_t)hp->n_rot;
         float *q = f->qh + ((size_t)h * (size_t)f->n_batch + (size_t)t) * group * dh;
         float *kk = f->kk + ((size_t)t * (size_t)hp->n_head_kv + (size_t)h) * dh;
@@ -164,7 +164,8 @@ static void run_chunk(struct lane *ln, int layer, const struct item *it, int c, 
         .d_head = dh,
         .n_q = n_q,
         .q = f->qh +
-             (((size_t)head * (size_t)f->n_batch + (size_t)it->tl->row0) * (size_t)f->group + (size_t)a) * (size_t)dh,
+             (((size_t)head * (size_t)f->n_batch + (size_t)(it->tl->row0 - f->first)) * (size_t)f->group + (size_t)a) *
+                 (size_t)dh,
         .ld_q = (size_t)dh,
         .lo = own->lo,
         .hi = own->hi,
@@ -198,7 +199,8 @@ static void run_item(struct lane *ln, int layer, const struct item *it)
         const int row = item_row(f, it, q), pos = f->row[row].pos;
         const int a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
         const size_t at = (size_t)(q - it->lo) * (size_t)n_chunk + (size_t)(a - c_first);
-        float *out = f->att + ((size_t)row * (size_t)f->hp->n_head + (size_t)(it->head * f->group + q % f->group)) * dh;
+        float *out = f->att + (size_t)(row - f->first) * (size_t)f->hp->n_head * dh +
+                     (size_t)(it->head * f->group + q % f->group) * dh;
         f->k->attn_merge(out, f->hp->d_head, b - a + 1, own->part_max + at, own->part_sum + at, own->part_acc + at * dh,
                          dh);
     }
@@ -207,7 +209,7 @@ static void run_item(struct lane *ln, int layer, const struct item *it)
 /* Where the parts of one query of a split call lie. */
 static size_t part_at(const struct fwd *f, int row, int head)
 {
-    return ((size_t)row * (size_t)f->hp->n_head + (size_t)head) * (size_t)f->n_chunk;
+    return ((size_t)(row - f->first) * (size_t)f->hp->n_head + (size_t)head) * (size_t)f->n_chunk;
 }
 
 /* Items in turn. WHY every other turn backwards: later tiles see more, and the last thread would always have them. */
@@ -229,7 +231,7 @@ static void run_queries(struct lane *ln, int layer)
 {
     struct fwd *f = ln->f;
     int lo, hi, first = 0;
-    pool_share(ln->ctx, f->n_row * f->hp->n_head, 1, &lo, &hi);
+    pool_share(ln->ctx, fwd_n(f) * f->hp->n_head, 1, &lo, &hi);
     for (int t = 0; t < f->n_tile; t++)
         for (int h = 0; h < f->hp->n_head_kv; h++) {
             const int n = f->tile[t].n_row * f->group;
@@ -246,7 +248,7 @@ static void run_chunks(struct lane *ln, int layer)
     struct fwd *f = ln->f;
     const int n_thr = ln->ctx->n_threads;
     int turn = 0;
-    for (int row = 0; row < f->n_row; row++)
+    for (int row = f->first; row < f->n_row; row++)
         for (int h = 0; h < f->hp->n_head_kv; h++) {
             const struct tile one = {row, 1};
             const int pos = f->row[row].pos, c_last = pos / ATTN_CHUNK;
@@ -280,11 +282,12 @@ void attention_run(struct lane *ln, int layer)
     }
 }
 
-void attention_merge_row(struct lane *ln, int layer, int row, float *out)
+void attention_merge_row(struct lane *ln, int layer, int t, float *out)
 {
     const struct fwd *f = ln->f;
     const size_t dh = (size_t)f->hp->d_head;
-    const int pos = f->row[row].pos, a = window_lo(f->hp, layer, pos) / ATTN_CHUNK, b = pos / ATTN_CHUNK;
+    const int row = f->first + t, pos = f->row[row].pos, a = window_lo(f->hp, layer, pos) / ATTN_CHUNK,
+              b = pos / ATTN_CHUNK;
     for (int h = 0; h < f->hp->n_head; h++) {
         const size_t at = part_at(f, row, h) + (size_t)a;
         f->k->attn_merge(out + (size_t)h * dh, f->hp->d_head, b - a + 1, f->part_max + at, f->part_sum + at,

@@ -154,42 +154,58 @@ static int plan_row(struct fwd *f, const struct fwd_row *in, int i, struct otr_e
         return OTR_FAIL(err, ARG, "token %d is outside the vocabulary of %d", in->token, f->hp->n_vocab);
     if (in->parent < FWD_END || in->parent >= i || (in->parent >= 0 && f->row[in->parent].seq != in->seq))
         return OTR_FAIL(err, ARG, "row %d: parent %d is not an earlier row of its sequence", i, in->parent);
-    bool in_place;
-    if (in->parent == FWD_END) {
-        int u = 0;
-        while (u < f->n_use && f->use[u].seq != in->seq)
-            u++;
-        if (u == f->n_use)
-            f->use[f->n_use++] = (struct seq_use){.seq = in->seq};
-        r->last = u;
-        r->base = r->pos = kv_len(in->seq);
-        in_place = !f->use[u].main_taken;
-        f->use[u].main_taken = true;
-    } else {
-        struct plan *p = &f->row[in->parent];
-        r->last = p->last;
-        r->base = p->base;
-        r->pos = p->pos + 1;
-        in_place = p->slot < 0 && !p->main_taken;
-        p->main_taken = p->main_taken || in_place;
-    }
-    struct seq_use *use = &f->use[r->last];
-    use->need = r->pos + 1 - r->base > use->need ? r->pos + 1 - r->base : use->need;
-    if (in_place)
-        return OTR_OK;
-    if (r->pos - r->base >= FWD_MAX_DEPTH)
+    struct plan *p = in->parent == FWD_END ? NULL : &f->row[in->parent];
+    int u = p ? p->use : 0;
+    while (u < f->n_use && f->use[u].seq != in->seq)
+        u++;
+    if (u == f->n_use)
+        f->use[f->n_use++] = (struct seq_use){.seq = in->seq, .base = kv_len(in->seq)};
+    struct seq_use *use = &f->use[u];
+    bool *taken = p ? &p->main_taken : &use->main_taken;
+    const bool in_place = (!p || p->slot < 0) && !*taken;
+    r->use = u;
+    r->base = use->base;
+    r->pos = p ? p->pos + 1 : use->base;
+    if (kv_len(in->seq) != use->base)
+        return OTR_FAIL(err, ARG, "row %d: its sequence has moved on since the pass began", i);
+    if (!in_place && r->pos - r->base >= FWD_MAX_DEPTH)
         return OTR_FAIL(err, LIMIT, "row %d: a side branch of %d rows (at most %d)", i, r->pos + 1 - r->base,
                         FWD_MAX_DEPTH);
-    if (f->counts.n_scratch == kv_n_scratch(f->kv))
+    if (!in_place && f->counts.n_scratch == kv_n_scratch(f->kv))
         return OTR_FAIL(err, LIMIT, "row %d: more than %d rows in side branches", i, kv_n_scratch(f->kv));
-    r->slot = f->counts.n_scratch++;
+    if (in_place)
+        *taken = true;
+    else
+        r->slot = f->counts.n_scratch++;
+    use->need = r->pos + 1 - r->base > use->need ? r->pos + 1 - r->base : use->need;
     return OTR_OK;
+}
+
+/* Forgets rows [n_row, n) of a plan that failed, and the sequences from n_use on. */
+static void plan_undo(struct fwd *f, int n, int n_use)
+{
+    while (n-- > f->n_row) {
+        const struct plan *r = &f->row[n];
+        if (r->slot >= 0)
+            f->counts.n_scratch--;
+        else if (r->parent == FWD_END)
+            f->use[r->use].main_taken = false;
+        else
+            f->row[r->parent].main_taken = false;
+    }
+    f->n_use = n_use;
+    for (int u = 0; u < n_use; u++)
+        f->use[u].need = 0;
+    for (int i = 0; i < f->n_row; i++) {
+        struct seq_use *use = &f->use[f->row[i].use];
+        use->need = f->row[i].pos + 1 - use->base > use->need ? f->row[i].pos + 1 - use->base : use->need;
+    }
 }
 
 static void plan_tiles(struct fwd *f)
 {
     f->n_tile = 0;
-    for (int i = 0; i < f->n_row; i++) {
+    for (int i = f->first; i < f->n_row; i++) {
         struct tile *t = f->n_tile > 0 ? &f->tile[f->n_tile - 1] : NULL;
         const struct plan *r = &f->row[i];
         if (t && r->slot < 0 && r->parent == i - 1 && f->row[i - 1].slot < 0 && t->row0 + t->n_row == i &&
@@ -203,45 +219,73 @@ static void plan_tiles(struct fwd *f)
 static uint64_t kv_bytes_read(const struct fwd *f)
 {
     uint64_t n = 0;
-    for (int i = 0; i < f->n_row; i++)
+    for (int i = f->first; i < f->n_row; i++)
         for (int l = 0; l < f->hp->n_layer; l++)
             n += (uint64_t)(f->row[i].pos + 1 - window_lo(f->hp, l, f->row[i].pos));
     return n * 2 * (uint64_t)f->hp->n_head_kv * kv_row_bytes(kv_get_shape(f->kv)->type, f->hp->d_head);
 }
 
-int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+void fwd_rows_from(struct fwd *f, int first)
 {
+    f->first = first;
+    plan_tiles(f);
+    attention_prepare(f);
+}
+
+/* Checks and places rows [f->n_row, n), and reserves their positions. */
+static int plan_more(struct fwd *f, const struct fwd_row *rows, int n, struct otr_err *err)
+{
+    const int first = f->n_row, n_use = f->n_use;
     int rc, n_logits = 0, far = 0;
-    f->n_row = f->n_use = f->n_tile = 0;
-    f->counts = (struct fwd_counts){.n_rows = n_rows};
-    if (n_rows < 1)
-        return OTR_FAIL(err, ARG, "a forward pass of no rows");
-    if (n_rows > f->n_batch)
-        return OTR_FAIL(err, LIMIT, "%d rows in one forward pass (at most %d)", n_rows, f->n_batch);
-    for (int i = 0; i < n_rows; i++) {
-        if ((rc = plan_row(f, &rows[i], i, err)) < 0)
-            return rc;
-        n_logits += (rows[i].keep & FWD_KEEP_LOGITS) != 0;
-        far = f->row[i].pos > far ? f->row[i].pos : far;
-        f->logit_row[i] = -1;
-    }
-    if (n_logits > FWD_MAX_LOGITS)
-        return OTR_FAIL(err, LIMIT, "%d rows keep logits (at most %d)", n_logits, FWD_MAX_LOGITS);
-    for (int u = 0; u < f->n_use; u++)
-        if ((rc = kv_reserve(f->use[u].seq, f->use[u].need, err)) < 0) {
-            while (u-- > 0) /* pages taken for nothing go back */
-                kv_truncate(f->use[u].seq, kv_len(f->use[u].seq));
+    for (int i = first; i < n; i++) {
+        if ((rc = plan_row(f, &rows[i - first], i, err)) < 0) {
+            plan_undo(f, i, n_use);
             return rc;
         }
+        n_logits += (rows[i - first].keep & FWD_KEEP_LOGITS) != 0;
+        far = f->row[i].pos > far ? f->row[i].pos : far;
+    }
+    rc = n_logits > FWD_MAX_LOGITS ? OTR_FAIL(err, LIMIT, "%d rows keep logits (at most %d)", n_logits, FWD_MAX_LOGITS)
+                                   : OTR_OK;
+    for (int u = 0; u < f->n_use && rc == OTR_OK; u++)
+        rc = kv_reserve(f->use[u].seq, f->use[u].need, err);
+    if (rc < 0) {
+        for (int u = n_use; u < f->n_use; u++) /* pages taken for nothing go back */
+            kv_truncate(f->use[u].seq, kv_len(f->use[u].seq));
+        plan_undo(f, n, n_use);
+        return rc;
+    }
     assert(far < f->n_ctx); /* no sequence is longer than the tables */
     if (far >= f->n_rope)
         rope_fill(f, far + 1 + ATTN_CHUNK < f->n_ctx ? far + 1 + ATTN_CHUNK : f->n_ctx);
-    f->n_row = n_rows;
-    f->cur = 0;
-    plan_tiles(f);
-    attention_prepare(f);
-    f->counts.kv_bytes = kv_bytes_read(f);
     return OTR_OK;
+}
+
+int fwd_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+{
+    const int first = f->n_row;
+    if (n_rows < 1)
+        return OTR_FAIL(err, ARG, "a forward pass of no rows");
+    if (n_rows > f->n_batch - first)
+        return OTR_FAIL(err, LIMIT, "%d rows in one forward pass (at most %d)", first + n_rows, f->n_batch);
+    const int rc = plan_more(f, rows, first + n_rows, err);
+    if (rc < 0)
+        return rc;
+    f->n_row = first + n_rows;
+    for (int i = 0; i < f->n_row; i++)
+        f->logit_row[i] = -1;
+    fwd_rows_from(f, first);
+    f->counts.n_rows = f->n_row;
+    f->counts.kv_bytes += kv_bytes_read(f);
+    return first;
+}
+
+int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+{
+    f->first = f->n_row = f->n_use = f->n_tile = f->cur = 0;
+    f->counts = (struct fwd_counts){0};
+    const int rc = fwd_more(f, rows, n_rows, err);
+    return rc < 0 ? rc : OTR_OK;
 }
 
 /* ---- stages: each is one run of the pool ---- */
@@ -259,15 +303,16 @@ static void embed_rows(const struct lane *ln)
     const struct fwd *f = ln->f;
     const size_t d = (size_t)f->hp->n_embd;
     int lo, hi;
-    pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
+    pool_share(ln->ctx, fwd_n(f), 1, &lo, &hi);
     for (int t = lo; t < hi; t++) {
-        float *x = f->x[ln->cur] + (size_t)t * d;
-        if (f->row[t].embd) {
-            memcpy(x, f->row[t].embd, d * sizeof *x);
+        float *x = residual(f, ln->cur, t);
+        const struct plan *r = &f->row[f->first + t];
+        if (r->embd) {
+            memcpy(x, r->embd, d * sizeof *x);
             continue;
         }
         const struct gguf_tensor *e = f->w->embd;
-        dequant_row(e->type, x, e->data + mat_row_bytes(e->type, f->hp->n_embd) * (size_t)f->row[t].token, (int64_t)d);
+        dequant_row(e->type, x, e->data + mat_row_bytes(e->type, f->hp->n_embd) * (size_t)r->token, (int64_t)d);
         if (f->hp->embd_scale != 1.0f)
             f->k->scale(x, x, f->hp->embd_scale, (int)d);
     }
@@ -291,8 +336,8 @@ static void pass_thread(const struct pool_ctx *ctx, void *arg)
     if (ln.pending)
         residual_settle(&ln);
     if (p->l1 == p->f->hp->n_layer && p->l0 < p->l1 && ctx->tid == 0)
-        for (int t = 0; t < p->f->n_row; t++)
-            tap_store(&ln, p->l1, t, p->f->x[ln.cur] + (size_t)t * (size_t)p->f->hp->n_embd);
+        for (int t = 0; t < fwd_n(p->f); t++)
+            tap_store(&ln, p->l1, t, residual(p->f, ln.cur, t));
     if (p->n_head > 0)
         head_run(&ln, p->head, p->n_head);
     phase_end(&ln, FWD_HEAD);
@@ -303,8 +348,12 @@ static void pass_thread(const struct pool_ctx *ctx, void *arg)
 
 static void run_pass(struct pass *p)
 {
-    p->f->n_thr = pool_n_active(p->f->pool);
-    pool_run(p->f->pool, pass_thread, p);
+    struct fwd *f = p->f;
+    const int cur = f->cur;
+    f->n_thr = pool_n_active(f->pool);
+    pool_run(f->pool, pass_thread, p);
+    if (f->cur != cur) /* the rows before these did not move along */
+        memcpy(f->x[f->cur], f->x[cur], (size_t)f->first * (size_t)f->hp->n_embd * sizeof(float));
 }
 
 /* Argmax of the kept rows from the threads' slices: largest value, then lowest id; a NaN anywhere gives -1, a row of
@@ -345,18 +394,31 @@ int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err)
     return OTR_OK;
 }
 
-int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+/* All stages of the rows added last, in one run of the pool. */
+static void run_all(struct fwd *f)
 {
-    const int rc = fwd_begin(f, rows, n_rows, err);
-    if (rc < 0)
-        return rc;
     int keep[FWD_MAX_LOGITS], n = 0;
-    for (int i = 0; i < n_rows; i++)
-        if (rows[i].keep & FWD_KEEP_LOGITS)
+    for (int i = f->first; i < f->n_row; i++)
+        if (f->row[i].keep & FWD_KEEP_LOGITS)
             keep[n++] = i;
     run_pass(&(struct pass){.f = f, .embed = true, .l1 = f->hp->n_layer, .head = keep, .n_head = n});
     merge_argmax(f, keep, n);
-    return OTR_OK;
+}
+
+int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+{
+    const int rc = fwd_begin(f, rows, n_rows, err);
+    if (rc == OTR_OK)
+        run_all(f);
+    return rc;
+}
+
+int fwd_run_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)
+{
+    const int rc = fwd_more(f, rows, n_rows, err);
+    if (rc >= 0)
+        run_all(f);
+    return rc;
 }
 
 /* ---- results ---- */

@@ -3,11 +3,12 @@
  * A row is a token (or an embedding) of a sequence, and its parent: another row of the same call, or the committed end.
  * Prompt chunks, single steps, chains, trees and many sequences are the same call; there is no padding.
  *   fwd_run = fwd_begin (checks, KV slots; can fail, then nothing has changed) + fwd_embed + fwd_layers + fwd_head,
- * which also work alone: a range of layers, the head on some rows, hidden states from elsewhere.
- * After it fwd_commit makes a path of rows part of its sequence; rows that are not committed leave no trace.
- * INV: the logits of a row depend on its ancestors' tokens only (kernels.md C): not on the other rows, on the order of
- *      the calls, on threads, pages or scratch slots.
- * Threads: one engine thread. Views live until the next fwd_begin. Read next: layer.c, attention.c; sample.h. */
+ * which also work alone: a range of layers, the head on some rows, hidden states from elsewhere. fwd_more adds rows to
+ * a pass that has begun: a drafter grows a chain or a tree level by level, and nothing is computed twice. After it
+ * fwd_commit makes a path of rows part of its sequence; rows that are not committed leave no trace. INV: the logits of
+ * a row depend on its ancestors' tokens only (kernels.md C): not on the other rows, on the order of the calls nor how
+ * many there were, on threads, pages or scratch slots. Threads: one engine thread. Views live until the next fwd_begin.
+ * Read next: layer.c, attention.c; sample.h. */
 #ifndef OTR_FORWARD_FORWARD_H
 #define OTR_FORWARD_FORWARD_H
 
@@ -30,11 +31,11 @@ struct fwd_row {
     int32_t token;     /* ignored where embd is given */
     const float *embd; /* [n_embd] input in place of a token's embedding (already scaled), or NULL */
     struct kv_seq *seq;
-    int parent; /* index of an earlier row of the same sequence, or FWD_END */
+    int parent; /* number in the pass of an earlier row of the same sequence, or FWD_END */
     unsigned keep;
 };
 
-struct fwd_counts {        /* of the last call */
+struct fwd_counts {        /* of the pass so far */
     int n_rows, n_scratch; /* rows in all; of these in scratch slots */
     uint64_t kv_bytes;     /* K and V bytes that attention read, each row's own */
 };
@@ -61,7 +62,7 @@ enum fwd_phase {
 };
 
 struct fwd_opts {
-    int n_batch; /* most rows of a call */
+    int n_batch; /* most rows of a pass */
     int n_ctx;   /* longest sequence */
 };
 
@@ -76,9 +77,18 @@ int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_er
 /* OTR_E_ARG: a token outside the vocabulary, a parent that is not an earlier row of the sequence, too deep, no rows;
  * OTR_E_LIMIT: over n_batch, the context, the KV pool, the scratch slots or FWD_MAX_LOGITS. Sequences are intact. */
 int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
+/* Adds rows to a pass that has begun; parents are rows of the pass or the committed end. Returns the number of the
+ * first one: the stages now work on rows from there on. Rows before them stay as they are (K, V, hidden states, taps;
+ * logits go), and sequences of the pass may not be committed, cut or dropped in between. On an error, as of fwd_begin,
+ * the pass is as it was. */
+int fwd_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
+int fwd_run_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err); /* and all stages */
+/* The stages work on rows [first, all) of the pass. So layers [0, e) may run row by row, and the others at once. */
+void fwd_rows_from(struct fwd *f, int first);
 void fwd_embed(struct fwd *f);
-void fwd_layers(struct fwd *f, int l0, int l1);                           /* layers [l0, l1) on the hidden states */
-int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err); /* n <= FWD_MAX_LOGITS */
+void fwd_layers(struct fwd *f, int l0, int l1); /* layers [l0, l1) on the hidden states */
+/* Logits of n <= FWD_MAX_LOGITS rows of the pass; those of all other rows go. */
+int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err);
 
 const float *fwd_logits(const struct fwd *f, int row); /* [n_vocab], NULL where not kept */
 int fwd_argmax(const struct fwd *f, int row);          /* lowest id of the largest logit; -1: a NaN; -2: all are -inf */

@@ -14,7 +14,7 @@ enum {
     PRIV_THREADS = 8,
 };
 
-/* Where a row stands. Made by fwd_begin. */
+/* Where a row stands. Made by fwd_begin and fwd_more. */
 struct plan {
     int32_t token;
     const float *embd;
@@ -23,7 +23,7 @@ struct plan {
     int pos;         /* tokens before it in its branch */
     int base;        /* committed positions of its sequence */
     int slot;        /* scratch slot, or -1: in place */
-    int last;        /* rows of the same sequence: index of the sequence's record */
+    int use;         /* index of its sequence's record */
     bool main_taken; /* an in-place child exists */
     unsigned keep;
 };
@@ -42,7 +42,8 @@ enum attn_split {
 
 struct seq_use {
     struct kv_seq *seq;
-    int need; /* positions to reserve after the committed end */
+    int base; /* its committed positions when the pass met it */
+    int need; /* positions to reserve after them */
     bool main_taken;
 };
 
@@ -70,15 +71,15 @@ struct fwd {
     size_t arena_bytes;
 
     /* plan of the call (engine thread) */
-    struct plan *row;    /* [n_batch] */
-    struct tile *tile;   /* [n_batch] */
-    struct seq_use *use; /* [n_batch] */
-    int n_row, n_tile, n_use;
+    struct plan *row;                /* [n_batch] */
+    struct tile *tile;               /* [n_batch] */
+    struct seq_use *use;             /* [n_batch] */
+    int first, n_row, n_tile, n_use; /* the stages work on rows [first, n_row) of the pass, the tiles are of these */
     enum attn_split split;
     int chunk_q; /* ATTN_CHUNKS: queries of an item, 1 or group */
     struct fwd_counts counts;
 
-    /* activations, [n_batch, ...] */
+    /* activations, [n_batch, ...]: x by the row's number in the pass, all others by its number from `first` on */
     float *x[2]; /* residual stream: current and next (post-norm models) */
     int cur;
     float *q, *kk, *v;                     /* products: [n, n_head*d_head], [n, n_head_kv*d_head] twice */
@@ -147,13 +148,25 @@ void rope_fill(struct fwd *f, int n_pos);
 void attention_prepare(struct fwd *f);             /* splits for this call */
 void attention_append(struct lane *ln, int layer); /* QK norm, rope, K and V stores; by (row, KV head) */
 void attention_run(struct lane *ln, int layer);    /* scores and values of all rows */
-void attention_merge_row(struct lane *ln, int layer, int row, float *out); /* split chunks: the heads of one row */
+void attention_merge_row(struct lane *ln, int layer, int t, float *out); /* split chunks: the heads of one row */
 
 /* layer.c */
 void layer_run(struct lane *ln, int layer);
 void residual_settle(struct lane *ln); /* adds a pending branch; ends with a barrier */
 void head_run(struct lane *ln, const int *rows, int n);
-void tap_store(struct lane *ln, int layer, int row, const float *y);
+void tap_store(struct lane *ln, int layer, int t, const float *y); /* the t-th row that the stages work on */
+
+/* Rows that the stages work on. */
+static inline int fwd_n(const struct fwd *f)
+{
+    return f->n_row - f->first;
+}
+
+/* The residual of the t-th of them. */
+static inline float *residual(const struct fwd *f, int cur, int t)
+{
+    return f->x[cur] + (size_t)(f->first + t) * (size_t)f->hp->n_embd;
+}
 
 /* First visible index of a row at pos in this layer. */
 static inline int window_lo(const struct hparams *hp, int layer, int pos)

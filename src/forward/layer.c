@@ -41,10 +41,11 @@ static unsigned kind_bit(const struct mat *w)
     return 1u << act_kind_of(w->type);
 }
 
-void tap_store(struct lane *ln, int layer, int row, const float *y)
+void tap_store(struct lane *ln, int layer, int t, const float *y)
 {
     struct fwd *f = ln->f;
     const size_t d = (size_t)f->hp->n_embd;
+    const int row = f->first + t;
     if (!(f->row[row].keep & FWD_KEEP_HIDDEN))
         return;
     for (int i = 0; i < f->n_tap; i++)
@@ -57,7 +58,7 @@ static const float *residual_row(const struct lane *ln, int t, float *y)
 {
     const struct fwd *f = ln->f;
     const int d = f->hp->n_embd;
-    const float *x = f->x[ln->cur] + (size_t)t * (size_t)d;
+    const float *x = residual(f, ln->cur, t);
     if (!ln->pending)
         return x;
     f->k->rms_norm(y, f->branch + (size_t)t * (size_t)d, ln->pending, d, f->hp->norm_eps);
@@ -74,12 +75,12 @@ static void *const *input_norm(struct lane *ln, const float *norm, unsigned kind
     const int d = f->hp->n_embd;
     const size_t ld = (size_t)d;
     int lo, hi;
-    if (is_private(f, f->n_row, d)) {
+    if (is_private(f, fwd_n(f), d)) {
         pool_share(ln->ctx, d, 16, &lo, &hi);
-        for (int t = 0; t < f->n_row; t++) {
+        for (int t = 0; t < fwd_n(f); t++) {
             const float *y = residual_row(ln, t, ln->own->y);
             if (ln->pending) /* WHY a second buffer: others still read x */
-                memcpy(f->x[1 - ln->cur] + (size_t)t * ld + lo, y + lo, (size_t)(hi - lo) * sizeof *y);
+                memcpy(residual(f, 1 - ln->cur, t) + lo, y + lo, (size_t)(hi - lo) * sizeof *y);
             if (ln->ctx->tid == 0)
                 tap_store(ln, layer, t, y);
             f->k->rms_norm(ln->own->n + (size_t)t * ld, y, norm, d, f->hp->norm_eps);
@@ -87,20 +88,20 @@ static void *const *input_norm(struct lane *ln, const float *norm, unsigned kind
         if (ln->pending)
             ln->cur = 1 - ln->cur;
         ln->pending = NULL;
-        pack_rows(f, ln->own->act, kinds, ln->own->n, d, f->n_row, 0, f->n_row);
+        pack_rows(f, ln->own->act, kinds, ln->own->n, d, fwd_n(f), 0, fwd_n(f));
         return ln->own->act;
     }
-    pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
+    pool_share(ln->ctx, fwd_n(f), 1, &lo, &hi);
     for (int t = lo; t < hi; t++) {
         const float *y = residual_row(ln, t, ln->own->y);
-        float *x = f->x[ln->cur] + (size_t)t * ld;
+        float *x = residual(f, ln->cur, t);
         if (y != x)
             memcpy(x, y, ld * sizeof *y);
         tap_store(ln, layer, t, x);
         f->k->rms_norm(f->norm + (size_t)t * ld, x, norm, d, f->hp->norm_eps);
     }
     ln->pending = NULL;
-    pack_rows(f, f->act, kinds, f->norm, d, f->n_row, lo, hi);
+    pack_rows(f, f->act, kinds, f->norm, d, fwd_n(f), lo, hi);
     lane_barrier(ln);
     return f->act;
 }
@@ -109,13 +110,13 @@ static void *const *input_norm(struct lane *ln, const float *norm, unsigned kind
 static void *const *input_plain(struct lane *ln, const float *x, int n_cols, unsigned kinds)
 {
     struct fwd *f = ln->f;
-    if (is_private(f, f->n_row, n_cols)) {
-        pack_rows(f, ln->own->act, kinds, x, n_cols, f->n_row, 0, f->n_row);
+    if (is_private(f, fwd_n(f), n_cols)) {
+        pack_rows(f, ln->own->act, kinds, x, n_cols, fwd_n(f), 0, fwd_n(f));
         return ln->own->act;
     }
     int lo, hi;
-    pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
-    pack_rows(f, f->act, kinds, x, n_cols, f->n_row, lo, hi);
+    pool_share(ln->ctx, fwd_n(f), 1, &lo, &hi);
+    pack_rows(f, f->act, kinds, x, n_cols, fwd_n(f), lo, hi);
     lane_barrier(ln);
     return f->act;
 }
@@ -127,7 +128,7 @@ static void *const *input_attention(struct lane *ln, int layer, unsigned kinds)
     const int n_cols = f->hp->n_head * f->hp->d_head;
     if (f->split == ATTN_CHUNKS) {
         int lo, hi;
-        pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
+        pool_share(ln->ctx, fwd_n(f), 1, &lo, &hi);
         for (int t = lo; t < hi; t++)
             attention_merge_row(ln, layer, t, f->att + (size_t)t * (size_t)n_cols);
         lane_barrier(ln);
@@ -153,9 +154,9 @@ static void product(struct lane *ln, const struct job *j, void *const *act, int 
     const struct fwd *f = ln->f;
     if (lo >= hi)
         return;
-    multiply(ln, j->out, j->ld, j->w, lo, hi, act, f->n_row);
+    multiply(ln, j->out, j->ld, j->w, lo, hi, act, fwd_n(f));
     if (j->bias)
-        for (int t = 0; t < f->n_row; t++) {
+        for (int t = 0; t < fwd_n(f); t++) {
             float *o = j->out + (size_t)t * j->ld + lo;
             f->k->add(o, o, j->bias + lo, hi - lo);
         }
@@ -190,8 +191,8 @@ static void branch_product(struct lane *ln, const struct mat *w, const float *bi
     ln->pending = post_norm;
     if (post_norm || lo >= hi)
         return;
-    for (int t = 0; t < f->n_row; t++) {
-        float *b = f->branch + (size_t)t * d + lo, *x = f->x[ln->cur] + (size_t)t * d + lo;
+    for (int t = 0; t < fwd_n(f); t++) {
+        float *b = f->branch + (size_t)t * d + lo, *x = residual(f, ln->cur, t) + lo;
         if (f->hp->residual_scale != 1.0f)
             f->k->scale(b, b, f->hp->residual_scale, hi - lo);
         f->k->add(x, x, b, hi - lo);
@@ -207,7 +208,7 @@ static void gate_up(struct lane *ln, const struct layer_weights *L, void *const 
     product(ln, &(struct job){&L->gate, L->gate_b, f->gate, ld}, act, lo, hi);
     product(ln, &(struct job){&L->up, L->up_b, f->up, ld}, act, lo, hi);
     if (lo < hi)
-        for (int t = 0; t < f->n_row; t++) {
+        for (int t = 0; t < fwd_n(f); t++) {
             float *g = f->gate + (size_t)t * ld + lo;
             f->k->gate(g, g, f->up + (size_t)t * ld + lo, hi - lo, f->hp->act);
         }
@@ -253,9 +254,9 @@ void residual_settle(struct lane *ln)
     struct fwd *f = ln->f;
     const size_t d = (size_t)f->hp->n_embd;
     int lo, hi;
-    pool_share(ln->ctx, f->n_row, 1, &lo, &hi);
+    pool_share(ln->ctx, fwd_n(f), 1, &lo, &hi);
     for (int t = lo; t < hi; t++) {
-        float *x = f->x[ln->cur] + (size_t)t * d;
+        float *x = residual(f, ln->cur, t);
         const float *y = residual_row(ln, t, ln->own->y);
         if (y != x)
             memcpy(x, y, d * sizeof *y);

@@ -42,11 +42,11 @@ static void draws(const char *model, const char *kern, enum otr_kv_type kv, int 
     for (int i = 0; i < n_draw; i++)
         if (eq_draw(&r, &err) < 0)
             fail_msg("draw %d: %s", i, err.msg);
-    printf("level %s, KV %s: %ld rows of %ld draws (seed %llu): %ld on chains and trees, %ld on side branches; %ld "
-           "differ\n",
+    printf("level %s, KV %s: %ld rows of %ld draws (seed %llu): %ld on chains and trees, %ld on side branches, %ld "
+           "grown; %ld differ\n",
            r.m->info.kern, eq_kv_name(kv), r.n_row, r.n_draw, (unsigned long long)seed, r.n_tree_row, r.n_branch_row,
-           r.n_differ);
-    assert_true(r.n_tree_row > n_draw && r.n_branch_row > n_draw / 4);
+           r.n_grown, r.n_differ);
+    assert_true(r.n_tree_row > n_draw && r.n_branch_row > n_draw / 4 && r.n_grown > n_draw);
     long n_row, n_differ;
     const struct otr_model_opts in_file = {.kern = kern, .no_repack = true};
     assert_int_equal(eq_compare_model(&r, model, &in_file, &n_row, &n_differ, &err), OTR_OK);

@@ -290,6 +290,36 @@ static int commit_and_step(struct eq_rig *r, int engine, struct branch *b, int n
     return rc;
 }
 
+/* The rows of a draw in one call, or in several: stage by stage or all stages at once, or the first layers call by call
+ * and the others for all rows in one go. */
+static int run_rows(struct eq_rig *r, struct otr_engine *e, int n, struct otr_err *err)
+{
+    const int n_layer = r->m->info.n_layer, way = below(r, 4), upto = way == 3 ? below(r, n_layer + 1) : n_layer;
+    int keep[FWD_MAX_LOGITS], n_keep = 0, rc = OTR_OK;
+    if (way == 0)
+        return fwd_run(e->fwd, e->rows, n, err);
+    for (int at = 0, m; at < n && rc >= 0; at += m) {
+        m = 1 + below(r, n - at < 24 ? n - at : 24);
+        r->n_grown += at > 0 ? m : 0;
+        if (way == 1) {
+            rc = (at == 0 ? fwd_run : fwd_run_more)(e->fwd, e->rows + at, m, err);
+            continue;
+        }
+        if ((rc = (at == 0 ? fwd_begin : fwd_more)(e->fwd, e->rows + at, m, err)) < 0)
+            break;
+        fwd_embed(e->fwd);
+        fwd_layers(e->fwd, 0, upto);
+    }
+    for (int i = 0; i < n; i++)
+        if (e->rows[i].keep & FWD_KEEP_LOGITS)
+            keep[n_keep++] = i;
+    if (rc < 0)
+        return rc;
+    fwd_rows_from(e->fwd, 0);
+    fwd_layers(e->fwd, upto, n_layer);
+    return fwd_head(e->fwd, keep, n_keep, err);
+}
+
 static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch, struct kv_seq *prompt,
                     struct otr_err *err)
 {
@@ -299,7 +329,7 @@ static int run_draw(struct eq_rig *r, int engine, struct branch *b, int n_branch
     int side_branch = -1, side = 0, n_prompt = prompt_rows[below(r, 8)];
     n_prompt = n_prompt > r->text[0].n ? r->text[0].n : n_prompt;
     const int n = arrange(r, engine, b, n_branch, prompt, n_prompt);
-    int rc = fwd_run(e->fwd, e->rows, n, err);
+    int rc = run_rows(r, e, n, err);
     if (rc < 0)
         return rc;
     for (int i = 0; i < n_branch; i++)

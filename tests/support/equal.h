@@ -2,7 +2,7 @@
  *
  * In: a model, a KV type and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A
  * draw builds some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4
- * threads, and compares every row. Out: how many rows were compared, and how many differed (each is printed). Used by
+ * threads, in one call or grown in several, and compares every row. Out: how many rows were compared, and how many differed (each is printed). Used by
  * tests/equal (short) and tests/proof (5,000 draws on both models). */
 #ifndef OTR_TESTS_EQUAL_H
 #define OTR_TESTS_EQUAL_H
@@ -27,6 +27,7 @@ struct eq_rig {
     uint64_t rng;
     float *kept; /* [n_vocab] */
     long n_draw, n_row, n_tree_row, n_branch_row, n_differ;
+    long n_grown; /* rows that were added to a pass that had begun */
 };
 
 const char *eq_kv_name(enum otr_kv_type kv);

@@ -259,6 +259,152 @@ static void test_counts(void **state)
     assert_int_equal(c.kv_bytes, (1 + 2 + 3 + 2 + 1 + 2) * 2 * 2 * sh->n_head_kv * sh->d_head * sh->n_layer);
 }
 
+/* ---- passes that grow ---- */
+
+enum { N_TREE = 24 };
+
+static unsigned rng;
+
+static int below(int n)
+{
+    rng = rng * 1664525u + 1013904223u;
+    return (int)((rng >> 8) % (unsigned)n);
+}
+
+/* Random trees of two sequences, three committed tokens each. */
+static void random_tree(struct kv_seq *const *seq, struct fwd_row *rows)
+{
+    for (int i = 0; i < N_TREE; i++) {
+        struct kv_seq *s = seq[below(2)];
+        int parent = below(i + 1) - 1;
+        while (parent >= 0 && rows[parent].seq != s)
+            parent--;
+        rows[i] = (struct fwd_row){.token = 3 + below(500), .seq = s, .parent = parent, .keep = FWD_KEEP_LOGITS};
+    }
+}
+
+static void test_a_pass_grows(void **state)
+{
+    struct rig *r = rig_of(state);
+    struct fwd *f = r->e->fwd;
+    struct kv_seq *seq[2] = {r->s, NULL};
+    struct fwd_row rows[N_TREE], next = {.token = 7, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+    const int tap = 2;
+    float *want = malloc(N_TREE * r->logit_bytes), *taps = malloc(N_TREE * r->row_bytes);
+    float *after = malloc(r->logit_bytes);
+    assert_true(want && taps && after);
+    assert_int_equal(kv_seq_create(&seq[1], r->e->kv, N_CTX, NULL), OTR_OK);
+    assert_int_equal(fwd_set_taps(f, &tap, 1, NULL), OTR_OK);
+    for (int round = 0; round < 60; round++) {
+        const size_t n = r->logit_bytes / sizeof(float), d = r->row_bytes / sizeof(float);
+        rng = (unsigned)round;
+        for (int s = 0; s < 2; s++) {
+            kv_truncate(seq[s], 0);
+            for (int i = 0; i < 3; i++)
+                rows[i] = (struct fwd_row){.token = text[i + s], .seq = seq[s], .parent = i - 1};
+            assert_int_equal(fwd_run(f, rows, 3, NULL), OTR_OK);
+            fwd_commit(f, seq[s], (int[]){0, 1, 2}, 3);
+        }
+        random_tree(seq, rows);
+        for (int i = 0; i < N_TREE; i++)
+            rows[i].keep |= FWD_KEEP_HIDDEN;
+        int path[N_TREE], n_path = 0; /* to the deepest row of the first sequence */
+        for (int i = 0; i < N_TREE; i++) {
+            int up[N_TREE], m = 0;
+            for (int k = i; k >= 0 && rows[k].seq == seq[0]; k = rows[k].parent)
+                up[m++] = k;
+            for (int k = 0; m > n_path && k < m; k++)
+                path[k] = up[m - 1 - k];
+            n_path = m > n_path ? m : n_path;
+        }
+        assert_int_equal(fwd_run(f, rows, N_TREE, NULL), OTR_OK);
+        const struct fwd_counts whole = fwd_get_counts(f);
+        for (int i = 0; i < N_TREE; i++) {
+            memcpy(want + (size_t)i * n, fwd_logits(f, i), r->logit_bytes);
+            memcpy(taps + (size_t)i * d, fwd_tap(f, 0, i), r->row_bytes);
+        }
+        for (int at = 0, m; at < N_TREE; at += m) {
+            m = 1 + below(N_TREE - at);
+            assert_int_equal((at ? fwd_run_more : fwd_run)(f, rows + at, m, NULL), at);
+            for (int i = 0; i < at + m; i++) {
+                if (i < at)
+                    assert_null(fwd_logits(f, i));
+                else
+                    assert_memory_equal(fwd_logits(f, i), want + (size_t)i * n, r->logit_bytes);
+                assert_memory_equal(fwd_tap(f, 0, i), taps + (size_t)i * d, r->row_bytes);
+            }
+        }
+        const struct fwd_counts grown = fwd_get_counts(f);
+        assert_memory_equal(&whole, &grown, sizeof whole);
+        fwd_commit(f, seq[0], path, n_path);
+        next.seq = seq[0];
+        assert_int_equal(fwd_run(f, &next, 1, NULL), OTR_OK);
+        memcpy(after, fwd_logits(f, 0), r->logit_bytes);
+        kv_truncate(seq[0], 3); /* and the same path token by token */
+        for (int k = 0; k < n_path; k++) {
+            struct fwd_row one = rows[path[k]];
+            one.parent = FWD_END;
+            assert_int_equal(fwd_run(f, &one, 1, NULL), OTR_OK);
+            fwd_commit(f, seq[0], (int[]){0}, 1);
+        }
+        assert_int_equal(fwd_run(f, &next, 1, NULL), OTR_OK);
+        assert_memory_equal(fwd_logits(f, 0), after, r->logit_bytes);
+    }
+    assert_int_equal(fwd_set_taps(f, NULL, 0, NULL), OTR_OK);
+    kv_drop(seq[1]);
+    free(want);
+    free(taps);
+    free(after);
+}
+
+/* What fwd_more refuses leaves the pass as it was: it still grows, and to the same bits. */
+static void test_growth_refused(void **state)
+{
+    struct rig *r = rig_of(state);
+    struct fwd *f = r->e->fwd;
+    struct kv_seq *other, *late;
+    struct fwd_row rows[N_BATCH], bad[3];
+    assert_int_equal(kv_seq_create(&other, r->e->kv, N_CTX, NULL), OTR_OK);
+    assert_int_equal(kv_seq_create(&late, r->e->kv, N_CTX, NULL), OTR_OK);
+    chain(r, rows);
+    for (int i = 0; i < N_TOK; i++)
+        rows[i].keep = FWD_KEEP_LOGITS;
+    assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+    float *want = copy_of(fwd_logits(f, N_TOK - 1), r->logit_bytes);
+    assert_int_equal(fwd_run(f, rows, 4, NULL), OTR_OK);
+    const struct {
+        int code, parent, token;
+        struct kv_seq *seq;
+    } cases[] = {{OTR_E_ARG, 4, 1, other}, {OTR_E_ARG, 6, 1, r->s},  {OTR_E_ARG, 3, 1, other},
+                 {OTR_E_ARG, 3, -1, r->s}, {OTR_E_ARG, -2, 1, r->s}, {OTR_E_ARG, 3, 1 << 20, r->s},
+                 {OTR_E_ARG, 5, 1, late}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct otr_err err = {0};
+        bad[0] = (struct fwd_row){.token = 9, .seq = r->s, .parent = 3}; /* takes the place in the page at first */
+        bad[1] = (struct fwd_row){.token = 9, .seq = r->s, .parent = 3};
+        bad[2] = (struct fwd_row){.token = cases[i].token, .seq = cases[i].seq, .parent = cases[i].parent};
+        assert_int_equal(fwd_run_more(f, bad, 3, &err), cases[i].code);
+        assert_true(err.msg[0]);
+    }
+    for (int i = 0; i < N_BATCH; i++)
+        rows[i + 4 < N_BATCH ? i + 4 : 0] = (struct fwd_row){.token = 5, .seq = r->s, .parent = 3};
+    assert_int_equal(fwd_more(f, rows, N_BATCH - 3, NULL), OTR_E_LIMIT);
+    assert_int_equal(fwd_more(f, rows, 0, NULL), OTR_E_ARG);
+    chain(r, rows);
+    for (int i = 4; i < N_TOK; i++)
+        assert_int_equal(fwd_run_more(f, &rows[i], 1, NULL), i);
+    assert_memory_equal(fwd_logits(f, N_TOK - 1), want, r->logit_bytes);
+    assert_int_equal(fwd_get_counts(f).n_scratch, 0);
+    fwd_commit(f, r->s, (int[]){0, 1}, 2);
+    struct otr_err err = {0};
+    bad[0] = (struct fwd_row){.token = 9, .seq = r->s, .parent = 1};
+    assert_int_equal(fwd_more(f, bad, 1, &err), OTR_E_ARG); /* its end is elsewhere now */
+    assert_non_null(strstr(err.msg, "moved on"));
+    kv_drop(other);
+    kv_drop(late);
+    free(want);
+}
+
 /* -- damaged logits: the greedy path takes the pass's own argmax, and must not make a token of them */
 
 static struct kernels real;
@@ -314,6 +460,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rows_with_an_embedding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_pass_grows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_growth_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_is_reported, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,9 +80,10 @@ struct step_offer {
 struct step_record {
     int n_seq, n_rows;
     const struct step_seq *seq;
-    const struct step_offer *offer;  /* [n_seq * n_drafter] */
-    double ask_ms[CTL_MAX_DRAFTERS]; /* draft time of each drafter, whole batch; 0: not asked */
-    int asked[CTL_MAX_DRAFTERS];     /* sequences it was asked for */
+    const struct step_offer *offer;      /* [n_seq * n_drafter] */
+    double ask_ms[CTL_MAX_DRAFTERS];     /* draft time of each drafter, whole batch; 0: not asked */
+    int asked[CTL_MAX_DRAFTERS];         /* sequences it was asked for */
+    double prepare_ms[CTL_MAX_DRAFTERS]; /* before that: catching up with their histories */
     double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;
 };
 void control_learn(struct control *c, const struct step_record *r);

@@ -9,7 +9,7 @@
 #define OTR_DRAFT_DRAFT_H
 
 #include "accept/accept.h"
-#include "base/pool.h"
+#include "forward/forward.h"
 #include "tokenize/tokenizer.h"
 
 enum draft_flags {
@@ -32,8 +32,22 @@ struct draft_param {
     const char *key, *value;
 };
 
+/* What methods that run a model share with the target. It outlives them. */
+struct lm_files;
+struct draft_host {
+    struct pool *pool;
+    const struct weights *weights; /* of the target: may be run by others too, by layers or as a whole */
+    struct kv *kv;                 /* its cache, and its pass: see draft_ask.kv */
+    struct fwd *fwd;
+    struct lm_files *files; /* model files that are open already (lm.h) */
+    int n_ctx, n_seq;       /* longest sequence; how many of these the target's cache holds */
+    const char *cache_dir;  /* folder for what takes long to compute (maps, skip sets); NULL: nothing is kept */
+    size_t mem_cap;         /* bytes that a method's model and cache may take; 0: what is free */
+};
+
 struct draft_env {
-    const struct tokenizer *tok; /* of the target */
+    const struct draft_host *host; /* NULL: no model runs here (tests of methods alone) */
+    const struct tokenizer *tok;   /* of the target */
     int n_vocab;
     const char *model;               /* name that such files carry: hash of the model's vocabulary, hex */
     uint64_t seed;                   /* of hostile and random methods */
@@ -48,10 +62,14 @@ struct draft_ask {
     size_t n_prompt;          /* tokens that the user gave (the rest are ours) */
     const int32_t *predicted; /* [n_predicted] the reply that the caller expects, or NULL */
     size_t n_predicted;
-    int max_entries;       /* the budget: at most TREE_MAX */
-    bool chain;            /* only a chain is of use (the rule takes no trees) */
-    struct tree_luck luck; /* for tree_draw; its key is the drafter's only under gumbel */
-    struct otr_sampling sampling;
+    int max_entries;              /* the budget: at most TREE_MAX */
+    bool chain;                   /* only a chain is of use (the rule takes no trees) */
+    struct tree_luck luck;        /* for tree_draw; its key is the drafter's only under gumbel */
+    struct otr_sampling sampling; /* its seed is the drafter's only under gumbel, too */
+    /* The target's cache of this sequence: the history without its last token. A method may run rows on it with a pass
+     * of its own over host->kv (the target's weights, layers left out, fewer bits) and commit none: then they leave no
+     * trace. NULL without a model. */
+    struct kv_seq *kv;
 };
 
 /* What became of a proposal, or of a sequence. */
@@ -76,6 +94,9 @@ struct draft_method {
     uint32_t flags;
     int (*open)(void **self, const struct draft_env *env, struct otr_err *err);
     void (*close)(void *self);
+    /* Catches up with the histories that it will be asked about next: timed apart, because what a draft costs does not
+     * depend on how long the method was not asked. May be NULL: nothing to catch up with, or propose does it. */
+    int (*prepare)(void *self, const struct draft_ask *ask, int n_ask);
     /* out[i] comes cleared. A negative number: the method failed; the step goes on without it. */
     int (*propose)(void *self, const struct draft_ask *ask, int n_ask, struct tree *out);
     int (*observe)(void *self, const struct draft_seen *seen, int n_seen);

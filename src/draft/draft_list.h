@@ -14,6 +14,7 @@
     X(prediction)                                                                                                      \
     X(recycle)                                                                                                         \
     X(lookahead)                                                                                                       \
+    X(draft)                                                                                                           \
     X(random)                                                                                                          \
     X(oracle)                                                                                                          \
     X(wrong_at_k)                                                                                                      \

@@ -99,6 +99,12 @@ static int wrap_observe(void *self, const struct draft_seen *seen, int n_seen)
     return w->m->observe(w->self, seen, n_seen);
 }
 
+static int wrap_prepare(void *self, const struct draft_ask *ask, int n_ask)
+{
+    const struct wrap *w = self;
+    return w->m->prepare ? w->m->prepare(w->self, ask, n_ask) : OTR_OK;
+}
+
 static int trace_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
     return wrap_open(self, env, "file", err);
@@ -151,6 +157,7 @@ static int delay_propose(void *self, const struct draft_ask *ask, int n_ask, str
                                                          DRAFT_WRAPPER,                                                \
                                                 .open = symbol##_open,                                                 \
                                                 .close = wrap_close,                                                   \
+                                                .prepare = wrap_prepare,                                               \
                                                 .propose = symbol##_propose,                                           \
                                                 .observe = wrap_observe}
 WRAP(trace, "trace", "around another: of=METHOD,file=PATH writes what it proposes");

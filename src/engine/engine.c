@@ -47,10 +47,10 @@ int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const 
     e->m = m;
     e->n_ctx = o->n_ctx ? o->n_ctx : hp->n_ctx_train < DEFAULT_CTX ? hp->n_ctx_train : DEFAULT_CTX;
     e->n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH;
+    e->n_seq = o->n_seq ? o->n_seq : 1;
     static const enum kv_type types[] = {[OTR_KV_F16] = KV_F16, [OTR_KV_F32] = KV_F32, [OTR_KV_Q8] = KV_Q8};
     const struct kv_shape shape = {hp->n_layer, hp->n_head_kv, hp->d_head, types[o->kv_type]};
-    const long long pages =
-        ((long long)e->n_ctx + KV_PAGE - 1) / KV_PAGE * (o->n_seq ? o->n_seq : 1) + 1; /* +1: a copied last page */
+    const long long pages = ((long long)e->n_ctx + KV_PAGE - 1) / KV_PAGE * e->n_seq + 1; /* +1: a copied last page */
     e->rows = malloc((size_t)e->n_batch * sizeof *e->rows);
     e->path = malloc((size_t)e->n_batch * sizeof *e->path);
     if (!e->rows || !e->path)
@@ -79,6 +79,7 @@ void otr_engine_destroy(struct otr_engine *e)
         return;
     assert(e->n_seq_open == 0); /* the caller destroys its sequences first */
     spec_free(e->spec);
+    lm_files_destroy(e->files);
     step_free(e->step);
     sampler_close(e->sampler);
     fwd_destroy(e->fwd);

@@ -3,7 +3,7 @@
 #define OTR_ENGINE_ENGINE_H
 
 #include "control/control.h"
-#include "draft/draft.h"
+#include "draft/lm.h"
 #include "emit/emit.h"
 #include "forward/forward.h"
 #include "sample/sample.h"
@@ -25,15 +25,16 @@ struct otr_engine {
     struct pool *pool;
     struct kv *kv;
     struct fwd *fwd;
-    struct sampler *sampler; /* made by the first draw */
-    struct fwd_row *rows;    /* [n_batch] */
-    int *path;               /* [n_batch] */
-    int n_ctx, n_batch, n_seq_open;
-    const struct otr_seq *last; /* whose logits the pass holds; NULL: nobody's */
+    struct sampler *sampler;               /* made by the first draw */
+    struct fwd_row *rows;                  /* [n_batch] */
+    int *path;                             /* [n_batch] */
+    int n_ctx, n_batch, n_seq, n_seq_open; /* n_seq: sequences of full length that have room */
+    const struct otr_seq *last;            /* whose logits the pass holds; NULL: nobody's */
     int last_row;
     uint64_t n_seq_made;
-    struct spec *spec; /* NULL: plain decoding */
-    struct step *step; /* scratch of a step, made by the first */
+    struct spec *spec;      /* NULL: plain decoding */
+    struct step *step;      /* scratch of a step, made by the first */
+    struct lm_files *files; /* models that draft; made by the first drafter */
 };
 
 struct otr_seq {
@@ -82,7 +83,9 @@ struct spec {
     int n_d;
     struct control *ctl;
     enum accept_rule rule;
+    struct draft_host host;                     /* what drafters share with the target */
     uint64_t seed;                              /* of methods that draw at random */
+    char *dir;                                  /* for what outlives the engine, or NULL */
     char *state_path, model_key[MODEL_KEY + 1]; /* key: "" until a method may need it */
 };
 /* A hash of the vocabulary as MODEL_KEY hex digits and a zero: files of token ids carry it. */

@@ -27,6 +27,7 @@ void spec_free(struct spec *sp)
         free(sp->d[i].param);
     }
     free(sp->state_path);
+    free(sp->dir);
     free(sp);
 }
 
@@ -60,7 +61,8 @@ static int open_drafter(struct spec *sp, const struct otr_engine *e, struct draf
     if (d->n_param > 0 &&
         !sp->model_key[0]) /* WHY not always: it reads the vocabulary, and only parameters name files */
         model_key(e->m, sp->model_key);
-    const struct draft_env env = {.tok = e->m->tok,
+    const struct draft_env env = {.host = &sp->host,
+                                  .tok = e->m->tok,
                                   .n_vocab = e->m->info.n_vocab,
                                   .model = sp->model_key,
                                   .seed = sp->seed,
@@ -129,11 +131,28 @@ static int name_state(struct spec *sp, const struct otr_engine *e, const char *d
     return OTR_FAIL(err, NOMEM, "no memory for a file name");
 }
 
+static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, struct otr_err *err)
+{
+    if ((!e->files && !(e->files = lm_files_create())) || (dir && !(sp->dir = strdup(dir))))
+        return OTR_FAIL(err, NOMEM, "no memory for speculation");
+    sp->host = (struct draft_host){.pool = e->pool,
+                                   .weights = e->m->w,
+                                   .kv = e->kv,
+                                   .fwd = e->fwd,
+                                   .files = e->files,
+                                   .n_ctx = e->n_ctx,
+                                   .n_seq = e->n_seq,
+                                   .cache_dir = sp->dir};
+    return OTR_OK;
+}
+
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
 {
     const char *const *methods = o->n_methods > 0 ? o->methods : auto_methods;
     const size_t n = o->n_methods > 0 ? o->n_methods : sizeof auto_methods / sizeof *auto_methods;
     int rc = o->dir ? name_state(sp, e, o->dir, err) : OTR_OK;
+    if (rc == OTR_OK)
+        rc = fill_host(sp, e, o->dir, err);
     for (size_t i = 0; i < n && rc == OTR_OK; i++)
         rc = add_drafter(sp, e, methods[i], err);
     if (rc < 0)

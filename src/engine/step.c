@@ -101,6 +101,13 @@ static struct accept_key key_of(const struct otr_reply *r)
     return (struct accept_key){.seed = r->g.sampling.seed, .step = r->s->n_step};
 }
 
+static double lap(double *t)
+{
+    const double now = clock_ms(), d = now - *t;
+    *t = now;
+    return d;
+}
+
 /* ---- ask ---- */
 
 /* Most entries that the reply, the context and a pass have room for. */
@@ -129,7 +136,9 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
                             .max_entries = budget,
                             .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
                             .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
-                            .sampling = r->g.sampling};
+                            .sampling = r->g.sampling,
+                            .kv = r->s->kv};
+    a->sampling.seed = a->luck.key.seed;
 }
 
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
@@ -146,10 +155,12 @@ static void ask_one(struct step *st, int d)
         }
     if (n == 0)
         return;
-    const double t0 = clock_ms();
+    double clock = clock_ms();
+    if (dr->m->prepare)
+        dr->m->prepare(dr->self, st->ask, n);
+    st->record.prepare_ms[d] = lap(&clock);
     const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
-    const double ms = clock_ms() - t0;
-    st->record.ask_ms[d] = ms;
+    st->record.ask_ms[d] = lap(&clock);
     st->record.asked[d] = n;
     for (int j = 0; j < n && rc >= 0; j++) {
         struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
@@ -375,13 +386,6 @@ static void turn_observe(struct step *st, const struct turn *t)
 
 /* ---- the step ---- */
 
-static double lap(double *t)
-{
-    const double now = clock_ms(), d = now - *t;
-    *t = now;
-    return d;
-}
-
 static int turn_run(struct step *st, struct turn *t, double *clock)
 {
     int rc = turn_accept(st, t);
@@ -441,7 +445,7 @@ static void step_learn(struct step *st, int n_rows)
     const double each = 1.0 / st->n;
     double draft_ms = 0;
     for (int d = 0; sp && d < sp->n_d; d++)
-        draft_ms += st->record.ask_ms[d];
+        draft_ms += st->record.ask_ms[d] + st->record.prepare_ms[d];
     st->record.draft_ms = draft_ms;
     for (int i = 0; i < st->n; i++) {
         const struct turn *t = &st->turn[i];

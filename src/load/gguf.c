@@ -202,6 +202,12 @@ int gguf_check_size(const struct gguf *g, struct otr_err *err)
     return OTR_OK;
 }
 
+bool gguf_is_file(const struct gguf *g, const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_dev == g->part->dev && st.st_ino == g->part->ino;
+}
+
 const char *gguf_path(const struct gguf *g)
 {
     return g->part->shown;

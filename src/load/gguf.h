@@ -69,6 +69,8 @@ void gguf_arr_strings(const struct gguf_arr *a, struct gguf_str *strs);
 int32_t gguf_arr_i32(const struct gguf_arr *a, size_t i);
 float gguf_arr_f32(const struct gguf_arr *a, size_t i);
 
+/* Whether path names the file (the first part) that is open here. */
+bool gguf_is_file(const struct gguf *g, const char *path);
 const char *gguf_path(const struct gguf *g);    /* of the first part, for messages: printable, shortened if long */
 uint64_t gguf_file_bytes(const struct gguf *g); /* all parts */
 size_t gguf_n_parts(const struct gguf *g);

@@ -1,0 +1,169 @@
+/* draft: a smaller model of the same vocabulary writes on; the target checks.
+ *
+ * In: model=FILE, a GGUF. Out: a chain a sequence, drawn token by token from the model's own law; all sequences' next
+ * rows run in one pass. A chain ends at the budget, before a token that the model is not sure of (p_min: rule R1, the
+ * row is looked at, not the token), and behind an end of text. Rows that the target accepts are not computed again.
+ * SRC: Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h, draft_row.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "draft/draft_row.h"
+#include "draft/lm.h"
+
+struct draft_model {
+    struct lm *lm;
+    struct draft_row row;
+    const struct tokenizer *tok;
+    double p_min;
+};
+
+static void model_close(void *self)
+{
+    struct draft_model *d = self;
+    draft_row_close(&d->row);
+    lm_close(d->lm);
+    free(d);
+}
+
+/* Ids must mean the same to both. */
+static int same_vocabulary(const struct tokenizer *a, const struct tokenizer *b, const char *path, struct otr_err *err)
+{
+#define OTHER "another tokenizer: methods for unlike vocabularies (tli, slem) can use this model, draft cannot"
+    const int n = tokenizer_n_vocab(a);
+    char q[64];
+    if (tokenizer_n_vocab(b) != n)
+        return OTR_FAIL(err, ARG, "cannot draft with %s: a vocabulary of %d pieces, the target's has %d; " OTHER,
+                        err_quote(q, sizeof q, path, strlen(path)), tokenizer_n_vocab(b), n);
+    for (int32_t id = 0; id < n; id++) {
+        size_t n_a, n_b;
+        const char *p_a = tokenizer_bytes(a, id, true, &n_a), *p_b = tokenizer_bytes(b, id, true, &n_b);
+        if (n_a != n_b || memcmp(p_a, p_b, n_a) != 0 || tokenizer_is_special(a, id) != tokenizer_is_special(b, id) ||
+            tokenizer_is_end(a, id) != tokenizer_is_end(b, id))
+            return OTR_FAIL(err, ARG, "cannot draft with %s: token %d is another piece there; " OTHER,
+                            err_quote(q, sizeof q, path, strlen(path)), id);
+    }
+    if (tokenizer_bos(a) != tokenizer_bos(b) || tokenizer_eos(a) != tokenizer_eos(b))
+        return OTR_FAIL(err, ARG, "cannot draft with %s: other tokens begin and end a text there; " OTHER,
+                        err_quote(q, sizeof q, path, strlen(path)));
+    return OTR_OK;
+#undef OTHER
+}
+
+static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
+{
+    static const char *const known[] = {"model", "p_min"};
+    const char *path = draft_param_get(env, "model");
+    int rc = draft_param_check(env, known, 2, err);
+    if (rc < 0)
+        return rc;
+    if (!path)
+        return OTR_FAIL(err, ARG, "no model to draft with (--spec draft): give model=FILE");
+    struct draft_model *d = calloc(1, sizeof *d);
+    if (!d)
+        return OTR_FAIL(err, NOMEM, "no memory for a drafter");
+    d->tok = env->tok;
+    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->p_min, err)) == OTR_OK)
+        rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
+    if (rc == OTR_OK && lm_tokenizer(d->lm))
+        rc = same_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
+    if (rc == OTR_OK) {
+        const int n = lm_weights(d->lm)->hp.n_vocab; /* padding of the embedding may differ */
+        rc = draft_row_open(&d->row, n < env->n_vocab ? n : env->n_vocab, &env->host->weights->kern, env->host->pool,
+                            err);
+    }
+    if (rc < 0) {
+        model_close(d);
+        return rc;
+    }
+    *self = d;
+    return OTR_OK;
+}
+
+/* ---- proposing ---- */
+
+enum { MAX_AT_ONCE = 64 };
+
+static void fill_items(const struct draft_ask *ask, int n_ask, struct lm_item *items)
+{
+    for (int i = 0; i < n_ask; i++)
+        items[i] = (struct lm_item){.seq = ask[i].seq, .tok = ask[i].tok, .n = ask[i].n, .row = -1};
+}
+
+/* Draws the next entry of a chain from its last row; false: the chain ends before it or with it. */
+static bool draw_next(struct draft_model *d, const struct draft_ask *a, int row, struct tree *t)
+{
+    int32_t path[TREE_MAX];
+    const float *logits = lm_logits(d->lm, row);
+    for (int i = 0; i < t->n; i++)
+        path[i] = t->entry[i].token;
+    if (!logits || draft_row_make(&d->row, a, path, t->n, logits, NULL) < 0 || d->row.p[0] < d->p_min)
+        return false;
+    const int e = tree_draw(t, t->n - 1, d->row.id, d->row.p, d->row.n, &a->luck);
+    if (e < 0 || t->n == a->max_entries)
+        return false;
+    const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
+    return id >= tokenizer_n_vocab(d->tok) || !tokenizer_is_end(d->tok, id);
+}
+
+static int model_propose(void *self, const struct draft_ask *ask, int n_ask, struct tree *out)
+{
+    struct draft_model *d = self;
+    struct lm_item items[MAX_AT_ONCE];
+    struct lm_row rows[MAX_AT_ONCE];
+    int n;
+    if (n_ask > MAX_AT_ONCE)
+        return OTR_E_LIMIT;
+    fill_items(ask, n_ask, items);
+    int rc = lm_begin(d->lm, items, n_ask, NULL);
+    do {
+        n = 0;
+        for (int i = 0; i < n_ask && rc >= 0; i++) {
+            const bool go_on =
+                items[i].row >= 0 && ask[i].max_entries > 0 && draw_next(d, &ask[i], items[i].row, &out[i]);
+            if (go_on)
+                rows[n++] = (struct lm_row){items[i].row, out[i].entry[out[i].n - 1].token};
+            items[i].row = go_on ? 0 : -1; /* its new row's number is not known yet */
+        }
+        if (rc >= 0 && n > 0 && (rc = lm_more(d->lm, rows, n, NULL)) >= 0)
+            for (int i = 0, at = rc; i < n_ask; i++)
+                if (items[i].row >= 0)
+                    items[i].row = at++;
+    } while (rc >= 0 && n > 0);
+    return OTR_OK; /* a pass that failed ends the chains where they are */
+}
+
+static int model_prepare(void *self, const struct draft_ask *ask, int n_ask)
+{
+    struct draft_model *d = self;
+    struct lm_item items[MAX_AT_ONCE];
+    if (n_ask > MAX_AT_ONCE)
+        return OTR_E_LIMIT;
+    fill_items(ask, n_ask, items);
+    return lm_sync(d->lm, items, n_ask, NULL);
+}
+
+static int model_observe(void *self, const struct draft_seen *seen, int n_seen)
+{
+    struct draft_model *d = self;
+    for (int i = 0; i < n_seen; i++)
+        if (seen[i].event == SEEN_FINISHED)
+            lm_drop(d->lm, seen[i].seq);
+        else
+            lm_follow(d->lm, seen[i].seq, seen[i].tok, seen[i].n);
+    return OTR_OK;
+}
+
+static size_t model_bytes(const void *self)
+{
+    return lm_bytes(((const struct draft_model *)self)->lm);
+}
+
+const struct draft_method draft_draft = {.name = "draft",
+                                         .about = "a smaller model of the same vocabulary: model=FILE (-md FILE)",
+                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE,
+                                         .open = model_open,
+                                         .close = model_close,
+                                         .prepare = model_prepare,
+                                         .propose = model_propose,
+                                         .observe = model_observe,
+                                         .bytes = model_bytes};

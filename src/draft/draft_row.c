@@ -1,0 +1,75 @@
+/* Owns the law of a drafter's next token. See draft_row.h. */
+#include "draft/draft_row.h"
+
+#include <stdlib.h>
+
+#include "sample/sample_math.h"
+
+enum {
+    LONGEST = 1024, /* tokens of a row that is not kept; the noise of gumbel is evaluated for each */
+    FEW = 10,       /* at temperature 0 */
+};
+
+int draft_row_open(struct draft_row *r, int n_vocab, const struct kernels *kern, struct pool *pool, struct otr_err *err)
+{
+    const struct otr_sampling any = otr_sampling_default();
+    *r = (struct draft_row){
+        .n_vocab = n_vocab, .id = malloc(LONGEST * sizeof *r->id), .p = malloc(LONGEST * sizeof *r->p)};
+    if (!r->id || !r->p) {
+        draft_row_close(r);
+        return OTR_FAIL(err, NOMEM, "no memory for a drafter's rows");
+    }
+    const int rc = sampler_open(&r->s, &any, n_vocab, err);
+    if (rc < 0) {
+        draft_row_close(r);
+        return rc;
+    }
+    if (kern)
+        sampler_use(r->s, kern, pool);
+    return OTR_OK;
+}
+
+void draft_row_close(struct draft_row *r)
+{
+    sampler_close(r->s);
+    free(r->id);
+    free(r->p);
+    *r = (struct draft_row){0};
+}
+
+/* The reply's settings, made short. */
+static struct otr_sampling short_settings(const struct draft_ask *ask)
+{
+    struct otr_sampling sp = ask->sampling;
+    const int share = TREE_ROW_CAP / (ask->max_entries > 0 ? ask->max_entries : 1);
+    int most = accept_rule_exact(ask->luck.rule) == EXACT_LAW && share < LONGEST ? share : LONGEST;
+    if (sp.temp <= 0) {
+        sp.temp = 1;
+        sp.top_p = sp.typical_p = 1;
+        sp.min_p = 0;
+        sp.top_k = most = FEW;
+    }
+    if (sp.top_k == 0 || sp.top_k > most)
+        sp.top_k = most;
+    return sp;
+}
+
+int draft_row_make(struct draft_row *r, const struct draft_ask *ask, const int32_t *path, int n_path,
+                   const float *logits, struct otr_err *err)
+{
+    const struct otr_sampling sp = short_settings(ask);
+    const struct history h = {ask->tok, ask->n, path, (size_t)n_path};
+    struct dist d;
+    double sum = 0;
+    int rc = sampler_set(r->s, &sp, err);
+    if (rc < 0 || (rc = sampler_dist(r->s, logits, &h, &d, err)) < 0)
+        return rc;
+    r->n = d.n < LONGEST ? d.n : LONGEST; /* WHY: top-k keeps ties */
+    for (int i = 0; i < r->n; i++) {
+        r->id[i] = d.id[i];
+        sum += r->p[i] = sample_exp((double)d.logit[i] - (double)d.logit[0]);
+    }
+    for (int i = 0; i < r->n; i++)
+        r->p[i] /= sum;
+    return OTR_OK;
+}

@@ -1,0 +1,107 @@
+/* Owns the model files that drafters opened: each once, shared by all that name it. In: a path. Out: weights and a
+ * vocabulary. The target's own file is not opened again. See lm.h; read next: lm.c. */
+#include "draft/lm_priv.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "load/tune.h"
+
+struct lm_files {
+    struct lm_file *first;
+};
+
+struct lm_files *lm_files_create(void)
+{
+    return calloc(1, sizeof(struct lm_files));
+}
+
+static void file_free(struct lm_file *f)
+{
+    tokenizer_close(f->tok);
+    weights_close(f->w);
+    gguf_close(f->g);
+    free(f);
+}
+
+void lm_files_destroy(struct lm_files *fs)
+{
+    if (!fs)
+        return;
+    for (struct lm_file *f = fs->first, *next; f; f = next) {
+        next = f->next;
+        file_free(f);
+    }
+    free(fs);
+}
+
+size_t lm_files_bytes(const struct lm_files *fs)
+{
+    size_t n = 0;
+    for (const struct lm_file *f = fs ? fs->first : NULL; f; f = f->next)
+        n += f->w->packed_bytes;
+    return n;
+}
+
+/* Refused before a weight is read. cache_bytes: what the caller's KV cache may come to. */
+static int check_fits(const struct draft_host *host, const struct lm_file *f, const struct hparams *hp,
+                      lm_cache_bytes cache_bytes, struct otr_err *err)
+{
+    struct weights_plan plan;
+    const int rc = weights_plan(&plan, f->g, hp, &host->weights->kern, err);
+    if (rc < 0)
+        return rc;
+    const size_t weights = host->weights->unit_bytes > 0 ? plan.unit_bytes : plan.packed_bytes + plan.vector_bytes;
+    const size_t cache = cache_bytes(host, hp), free_now = memory_available();
+    const size_t cap = host->mem_cap > 0 && host->mem_cap < free_now ? host->mem_cap : free_now;
+    if (weights > cap || cache > cap - weights)
+        return OTR_FAIL(
+            err, LIMIT,
+            "no room for a drafter (%s): weights of %zu MB and a KV cache of %zu MB, %zu MB are free: use a "
+            "smaller drafter or a smaller context (-c)",
+            gguf_path(f->g), weights >> 20, cache >> 20, cap >> 20);
+    return OTR_OK;
+}
+
+static int file_load(struct lm_file *f, const struct draft_host *host, const char *path, lm_cache_bytes cache_bytes,
+                     struct otr_err *err)
+{
+    struct hparams hp;
+    int rc;
+    if ((rc = gguf_open(&f->g, path, err)) < 0 || (rc = hparams_read(&hp, f->g, err)) < 0 ||
+        (rc = tokenizer_open(&f->tok, f->g, err)) < 0)
+        return rc;
+    if (tokenizer_n_vocab(f->tok) > hp.n_vocab)
+        return OTR_FAIL(err, FORMAT,
+                        "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows",
+                        gguf_path(f->g), tokenizer_n_vocab(f->tok), hp.n_vocab);
+    if ((rc = check_fits(host, f, &hp, cache_bytes, err)) < 0 || (rc = gguf_check_size(f->g, err)) < 0 ||
+        (rc = weights_open(&f->w, f->g, &hp, &host->weights->kern, host->pool, host->weights->unit_bytes > 0, err)) <
+            0 ||
+        (rc = gguf_check_size(f->g, err)) < 0)
+        return rc;
+    weights_tune(f->w, host->pool, host->cache_dir);
+    return OTR_OK;
+}
+
+int lm_file_open(const struct lm_file **out, const struct draft_host *host, const char *path,
+                 lm_cache_bytes cache_bytes, struct otr_err *err)
+{
+    for (const struct lm_file *f = host->files->first; f; f = f->next)
+        if (gguf_is_file(f->g, path)) {
+            *out = f;
+            return OTR_OK;
+        }
+    struct lm_file *f = calloc(1, sizeof *f);
+    if (!f)
+        return OTR_FAIL(err, NOMEM, "no memory for a drafter's model");
+    const int rc = file_load(f, host, path, cache_bytes, err);
+    if (rc < 0) {
+        file_free(f);
+        return rc;
+    }
+    f->next = host->files->first;
+    host->files->first = f;
+    *out = f;
+    return OTR_OK;
+}

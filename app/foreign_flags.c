@@ -12,7 +12,7 @@
         names, FLAG_REFUSED, 0, NULL, why, 0, 0, NULL                                                                  \
     }
 
-#define LATER_MODEL "a second model comes with a later version; the other methods need none (--spec help)"
+#define LATER_HEADS "heads of a model come with a later version; -md FILE drafts with a second model"
 
 static const struct flag foreign[] = {
     IGNORE("-ngl --gpu-layers --n-gpu-layers -dev --device -sm --split-mode -ts --tensor-split -mg --main-gpu", "N",
@@ -48,19 +48,20 @@ static const struct flag foreign[] = {
            "--mirostat-lr "
            "--mirostat-ent --adaptive-target --adaptive-decay --dry-sequence-breaker",
            "this sampler is not here; see --help for those that are"),
-    {"-md --model-draft --spec-draft-model --speculative-draft-model-path --speculative-draft-model", FLAG_REFUSED, 0,
-     NULL, LATER_MODEL, 0, 0, "LLAMA_ARG_SPEC_DRAFT_MODEL"},
-    REFUSE(
-        "-hfd -hfrd --hf-repo-draft --spec-draft-hf -cd --ctx-size-draft -ctkd --cache-type-k-draft "
-        "--spec-draft-type-k -ctvd --cache-type-v-draft --spec-draft-type-v -td --threads-draft -tbd "
-        "--threads-batch-draft -Cd --cpu-mask-draft -Crd --cpu-range-draft --spec-draft-prio --spec-draft-poll -ngld "
-        "--gpu-layers-draft --n-gpu-layers-draft -devd --device-draft -cmoed --cpu-moe-draft -ncmoed "
-        "--n-cpu-moe-draft -otd --override-tensor-draft --speculative-draft-model-revision "
-        "--speculative-draft-model-quantization --speculative-draft-attention-backend --speculative-eagle-topk "
-        "--speculative-token-map",
-        LATER_MODEL),
-    IGNORE("--draft-p-min --spec-draft-p-min --draft-p-split --spec-draft-p-split --spec-draft-sampling", "X",
-           "how long a draft may be is measured, and how it is drawn is the rule's (--verify)"),
+    REFUSE("-hfd -hfrd --hf-repo-draft --spec-draft-hf --speculative-draft-model-revision",
+           "nothing is downloaded at run time; fetch the file, then -md FILE"),
+    IGNORE("-cd --ctx-size-draft -ctkd --cache-type-k-draft --spec-draft-type-k -ctvd --cache-type-v-draft "
+           "--spec-draft-type-v -td --threads-draft -tbd --threads-batch-draft -Cd --cpu-mask-draft -Crd "
+           "--cpu-range-draft --spec-draft-prio --spec-draft-poll --speculative-draft-model-quantization "
+           "--speculative-draft-attention-backend",
+           "X", "a drafter has the context, the KV type and the threads of the model"),
+    IGNORE("-ngld --gpu-layers-draft --n-gpu-layers-draft -devd --device-draft -ncmoed --n-cpu-moe-draft -otd "
+           "--override-tensor-draft",
+           "X", "everything runs on the CPU"),
+    IGNORE("-cmoed --cpu-moe-draft", NULL, "everything runs on the CPU"),
+    REFUSE("--speculative-eagle-topk --speculative-token-map", LATER_HEADS),
+    IGNORE("--draft-p-split --spec-draft-p-split --spec-draft-sampling", "X",
+           "how a draft branches is measured, and how it is drawn is the rule's (--verify)"),
     IGNORE("--speculative-ngram-max-match-window-size --speculative-ngram-min-bfs-breadth "
            "--speculative-ngram-max-bfs-breadth --speculative-ngram-match-type --speculative-ngram-capacity "
            "--speculative-ngram-max-trie-depth",

@@ -25,6 +25,19 @@ static void progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
+/* What two models take; nothing to say of one. */
+static void show_memory(const struct session *s)
+{
+    struct otr_memory m;
+    otr_engine_memory(s->engine, &m);
+    if (m.draft_kv == 0)
+        return;
+    cli_note("memory: model %zu MB and its cache up to %zu MB; drafter %zu MB and its cache up to %zu MB",
+             m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);
+    if (m.draft_weights > m.weights)
+        cli_note("the drafter is larger than the model: drafting with it can hardly pay");
+}
+
 /* The engine's speculation, and the predicted text as ids. */
 static int speculate(struct session *s, struct otr_err *err)
 {
@@ -38,6 +51,8 @@ static int speculate(struct session *s, struct otr_err *err)
                                 .seed = s->o->sampling.seed};
     struct text t = {0};
     int rc = otr_engine_speculate(s->engine, &sp, err);
+    if (rc == OTR_OK)
+        show_memory(s);
     if (rc < 0 || !o->prediction || (rc = cli_read_file(&t, o->prediction, err)) < 0)
         return rc;
     s->predicted.n = t.n; /* a token is at least a byte */

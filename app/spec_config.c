@@ -16,7 +16,7 @@ static const char FLAG[] = "--speculative-config";
 /* ---- names of methods ---- */
 
 static const struct {
-    const char *other, *ours; /* NULL: a model or head that we cannot draft with yet */
+    const char *other, *ours; /* NULL: heads, with which we cannot draft yet */
 } others[] = {
     {"ngram", "ngram-simple"},
     {"[ngram]", "ngram-simple"},
@@ -25,10 +25,9 @@ static const struct {
     {"prompt_lookup", "ngram-simple"},
     {"suffix_decoding", "suffix"},
     {"predicted_outputs", "prediction"},
-    {"draft", NULL},
-    {"draft_model", NULL},
-    {"draft-simple", NULL},
-    {"standalone", NULL},
+    {"draft_model", "draft"},
+    {"draft-simple", "draft"},
+    {"standalone", "draft"},
     {"eagle", NULL},
     {"eagle3", NULL},
     {"draft-eagle3", NULL},
@@ -51,10 +50,11 @@ int spec_our_name(const char *name, size_t n, const char **ours, struct otr_err 
         if (n != strlen(others[i].other) || strncasecmp(name, others[i].other, n) != 0)
             continue;
         if (!others[i].ours)
-            return OTR_FAIL(err, ARG,
-                            "method not supported yet (--spec %.*s): draft models and heads come with a later version; "
-                            "without --spec the reply is drafted from the text itself (--spec help)",
-                            (int)n, name);
+            return OTR_FAIL(
+                err, ARG,
+                "method not supported yet (--spec %.*s): heads of a model come with a later version; -md FILE "
+                "drafts with a second model (--spec help)",
+                (int)n, name);
         *ours = others[i].ours;
     }
     return OTR_OK;
@@ -83,10 +83,10 @@ static const struct key {
     {"num_speculative_tokens_per_batch_size", KEY_NOTE, NULL, NULL, "lengths are chosen by what a batch costs"},
     {"disable_by_batch_size", KEY_NOTE, NULL, NULL, "lengths are chosen by what a batch costs"},
     {"draft_sample_method", KEY_NOTE, NULL, NULL, "the rule says how drafts are drawn (--verify)"},
-    {"draft_tensor_parallel_size", KEY_NOTE, NULL, NULL, "it is a setting of draft models"},
-    {"max_model_len", KEY_NOTE, NULL, NULL, "it is a setting of draft models"},
-    {"quantization", KEY_NOTE, NULL, NULL, "it is a setting of draft models"},
-    {"revision", KEY_NOTE, NULL, NULL, "it is a setting of draft models"},
+    {"draft_tensor_parallel_size", KEY_NOTE, NULL, NULL, "a drafter has the settings of the model"},
+    {"max_model_len", KEY_NOTE, NULL, NULL, "a drafter has the settings of the model"},
+    {"quantization", KEY_NOTE, NULL, NULL, "a drafter has the settings of the model"},
+    {"revision", KEY_NOTE, NULL, NULL, "a drafter has the settings of the model"},
     {"synthetic_acceptance_rate", KEY_REFUSED, NULL, NULL, "what is accepted is what the model would have said"},
 };
 enum { N_KEY = sizeof keys / sizeof *keys };
@@ -139,7 +139,10 @@ static int config_method(struct spec_opts *o, const json_t *config, struct otr_e
                  : model || json_object_get(config, "prompt_lookup_max") || json_object_get(config, "prompt_lookup_min")
                      ? "ngram"
                      : "auto";
-    return spec_add_methods(o, method, err);
+    const bool drafts = strcmp(method, "draft_model") == 0;
+    if ((rc = spec_add_methods(o, method, err)) == OTR_OK && drafts && model && !o->draft_model)
+        rc = spec_add_model(o, model, FLAG, err);
+    return rc;
 }
 
 static int config_length(struct spec_opts *o, const json_t *config, struct otr_err *err)

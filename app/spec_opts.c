@@ -27,17 +27,21 @@ static const struct tune {
     {"--spec-ngram-mod-n-max", "ngram-mod", "n_max"},
     {"-lcs", "ngram-cache", "static"},
     {"-lcd", "ngram-cache", "dynamic"},
+    {"--spec-draft-p-min", "draft", "p_min"},
     {"--spec-ngram-size-n", "ngram-simple", "size_n"},
     {"--spec-ngram-size-m", "ngram-simple", "size_m"},
     {"--spec-ngram-min-hits", "ngram-simple", "min_hits"},
 };
-enum { FIRST_OLD_TUNE = 14 };
+enum { FIRST_OLD_TUNE = 15 };
 
 struct flag_set spec_flags(struct spec_opts *o)
 {
     static const struct flag flags[] = {
         {"--spec --spec-type --speculative-algorithm --speculative-algo", FLAG_LIST, SPEC_AT(methods), "METHOD",
          "speculation: auto (default), none, METHOD:key=value,... ; or help", 0, 0, "LLAMA_ARG_SPEC_TYPE"},
+        {"--spec-draft-model -md --model-draft --speculative-draft-model-path --speculative-draft-model", FLAG_STR,
+         SPEC_AT(draft_model), "FILE", "a smaller model of the same vocabulary drafts, too", 0, 0,
+         "LLAMA_ARG_SPEC_DRAFT_MODEL"},
         {"--spec-draft-n-max --speculative-num-draft-tokens", FLAG_INT, SPEC_AT(draft_max), "N", "+", 0, TREE_MAX,
          "LLAMA_ARG_SPEC_DRAFT_N_MAX"},
         {"--spec-draft-n-min", FLAG_INT, SPEC_AT(draft_min), "N", "longest draft (31) and shortest worth verifying (1)",
@@ -68,9 +72,10 @@ struct flag_set spec_flags(struct spec_opts *o)
         T(11, "--spec-ngram-mod-n-max"),
         T(12, "-lcs --lookup-cache-static"),
         T(13, "-lcd --lookup-cache-dynamic"),
-        T(14, "--spec-ngram-size-n"),
-        T(15, "--spec-ngram-size-m"),
-        T(16, "--spec-ngram-min-hits"),
+        T(14, "--spec-draft-p-min --draft-p-min"),
+        T(15, "--spec-ngram-size-n"),
+        T(16, "--spec-ngram-size-m"),
+        T(17, "--spec-ngram-min-hits"),
 #undef T
     };
     return (struct flag_set){flags, sizeof flags / sizeof flags[0], o};
@@ -116,7 +121,9 @@ int spec_add_methods(struct spec_opts *o, const char *s, struct otr_err *err)
             o->help = true;
         else if (n == 4 && strncmp(from, "none", n) == 0)
             o->none = true;
-        else if (n > 0 && !(n == 4 && strncmp(from, "auto", n) == 0)) {
+        else if (n == 4 && strncmp(from, "auto", n) == 0)
+            o->automatic = true;
+        else if (n > 0) {
             const int rc = add_word(o, from, n, err);
             if (rc < 0)
                 return rc;
@@ -148,6 +155,33 @@ int spec_add_setting(struct spec_opts *o, const char *method, const char *shown,
                             shown, method);
 }
 
+/* Whether a method is the drafting model, and which model is not said. */
+static bool lacks_model(const char *word)
+{
+    const size_t n = strlen("draft");
+    return strncmp(word, "draft", n) == 0 && (!word[n] || word[n] == ':') && !strstr(word, "model=");
+}
+
+/* A model goes to the method that lacks one; else it is a method more, and alone it joins those of `auto`. */
+int spec_add_model(struct spec_opts *o, const char *path, const char *shown, struct otr_err *err)
+{
+    char *word, q[60];
+    if (o->none)
+        return OTR_FAIL(err, ARG, "flags at odds (--spec none, %s): give one of them", shown);
+    if (strchr(path, ','))
+        return OTR_FAIL(err, ARG, "cannot name a model with a comma in its path (%s %s): give it another name", shown,
+                        err_quote(q, sizeof q, path, strlen(path)));
+    for (size_t i = 0; i < o->n_words; i++)
+        if (lacks_model(o->words[i]))
+            return spec_add_setting(o, "draft", shown, "model", path, err);
+    o->automatic |= o->n_words == 0;
+    if (asprintf(&word, "draft:model=%s", path) < 0)
+        return OTR_FAIL(err, NOMEM, "no memory for the drafting methods");
+    const int rc = add_word(o, word, strlen(word), err);
+    free(word);
+    return rc;
+}
+
 int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
 {
     int rc = OTR_OK;
@@ -157,6 +191,10 @@ int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
         rc = add_word(o, "ngram-mod", strlen("ngram-mod"), err);
     if (rc == OTR_OK)
         rc = spec_config(o, notes, err);
+    if (rc == OTR_OK && o->draft_model && !o->help)
+        rc = spec_add_model(o, o->draft_model, "-md", err);
+    if (rc == OTR_OK && o->automatic && o->n_words > 0)
+        rc = add_word(o, "auto", strlen("auto"), err);
     if (rc < 0 || o->help)
         return rc;
     if (o->none && o->n_words > 0)
@@ -175,7 +213,7 @@ int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)
     for (size_t i = 0; i < o->n_words && rc == OTR_OK; i++) {
         char name[60];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(o->words[i], ":"), o->words[i]);
-        if (!draft_find(name))
+        if (strcmp(name, "auto") != 0 && !draft_find(name))
             rc = draft_unknown(name, err);
     }
     if (rc == OTR_OK && o->verify && accept_rule_find(o->verify) < 0)

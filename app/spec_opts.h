@@ -7,17 +7,17 @@
 
 #include "flags.h"
 
-enum { SPEC_N_TUNE = 17 };
+enum { SPEC_N_TUNE = 18 };
 
 struct spec_opts {
     struct flag_list methods; /* as typed; help, none and auto among them */
     int draft_max, draft_min, old_max, old_min, n_steps;
-    const char *verify, *prediction, *config; /* config: vLLM's JSON */
-    const char *tune[SPEC_N_TUNE];            /* values of llama.cpp's flags for single methods */
+    const char *verify, *prediction, *draft_model, *config; /* config: vLLM's JSON */
+    const char *tune[SPEC_N_TUNE];                          /* values of llama.cpp's flags for single methods */
     bool preset, show_drafts;
-    bool help, none; /* after spec_opts_check */
-    char **words;    /* [n_words] "METHOD:key=value" with what the flags add; owned */
-    size_t n_words;  /* 0: automatic */
+    bool help, none, automatic; /* after spec_opts_check; the last: named beside other methods */
+    char **words;               /* [n_words] "METHOD:key=value" with what the flags add; owned */
+    size_t n_words;             /* 0: automatic */
 };
 
 struct flag_set spec_flags(struct spec_opts *o);
@@ -29,6 +29,8 @@ void spec_opts_free(struct spec_opts *o);
 int spec_add_methods(struct spec_opts *o, const char *list, struct otr_err *err);
 int spec_add_setting(struct spec_opts *o, const char *method, const char *shown, const char *key, const char *value,
                      struct otr_err *err);
+/* A drafting model, by its path. */
+int spec_add_model(struct spec_opts *o, const char *path, const char *shown, struct otr_err *err);
 /* spec_config.c: our name for another's (NULL: it is ours already, or unknown). OTR_E_ARG: not supported yet. */
 int spec_our_name(const char *name, size_t n, const char **ours, struct otr_err *err);
 int spec_config(struct spec_opts *o, FILE *notes, struct otr_err *err);

@@ -201,7 +201,7 @@ enum { OTR_SPEC_MAX = 31 }; /* most drafted tokens of one step */
  */
 struct otr_spec {
     const char *const *methods; /* [n_methods] "METHOD" or "METHOD:key=value,..."; candidates, the most valuable wins */
-    size_t n_methods;           /* 0: automatic */
+    size_t n_methods;           /* 0: automatic, as the one method "auto" */
     const char *verify;         /* rule at temperature > 0; NULL: "gumbel" */
     int draft_max, draft_min; /* entries of a draft: a cap (0: OTR_SPEC_MAX), and what is not worth verifying (0: 1) */
     int draft_fixed;          /* > 0: always so many where there are so many; 0: the controller chooses */
@@ -213,6 +213,13 @@ struct otr_spec {
 OTR_API int otr_engine_speculate(struct otr_engine *e, const struct otr_spec *spec, struct otr_err *err);
 /* The i-th method: its name and one line about it; NULL past the last. hostile: a test's, that means harm. */
 OTR_API const char *otr_spec_method(int i, const char **about, bool *hostile);
+
+/* Bytes that the engine may come to use: packed weights and the KV cache of the model, and of the models that draft
+ * (0: none does, or it is the model itself). */
+struct otr_memory {
+    size_t weights, kv, draft_weights, draft_kv;
+};
+OTR_API void otr_engine_memory(const struct otr_engine *e, struct otr_memory *out);
 
 /* What a pass of so many rows takes at the engine's last context, ms; 0: unknown (no speculation, so none measured). */
 OTR_API double otr_engine_pass_ms(const struct otr_engine *e, int rows);

@@ -63,6 +63,11 @@ double ac_chance(const struct acceptance *a, const struct tree *t, int entry, in
     return class_chance(a, t, entry, depth) * fmin(kept, 1);
 }
 
+double ac_chance_at(const struct acceptance *a, int depth)
+{
+    return lean(a->depth[depth_class(depth)], lean(a->all, PRIOR, LEAN_ALL), LEAN_CLASS);
+}
+
 static void see(struct ac_count *c, bool right, float memory)
 {
     if (c->tried >= memory) {
@@ -80,6 +85,7 @@ void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bo
     a->hoped = a->hoped * fade + (float)class_chance(a, t, entry, depth);
     a->came = a->came * fade + (right ? 1.0f : 0.0f);
     see(&a->all, right, MEMORY_ALL);
+    see(&a->depth[d], right, MEMORY);
     see(&a->class[m][c], right, MEMORY);
     see(&a->leaf[m][c][d], right, MEMORY);
 }

@@ -16,13 +16,15 @@ struct ac_count {
     float tried, right;
 };
 struct acceptance {
-    struct ac_count all, class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
+    struct ac_count all, depth[AC_DEPTH], class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
     float hoped, came; /* of the newest entries: the chances that classes gave them, and those that were right */
 };
 
 /* The class of a tree's first entries, in [0, AC_MATCH * AC_CONF): match length, then confidence. */
 int ac_class(int match, float conf);
 double ac_chance(const struct acceptance *a, const struct tree *t, int entry, int depth);
+/* The same before anything is known of the entry but its depth. */
+double ac_chance_at(const struct acceptance *a, int depth);
 void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right);
 
 /* reach[i]: chance that entry i is on the accepted path, for all entries of the tree. */

@@ -11,9 +11,6 @@
 
 #include "control/control_priv.h"
 
-/* A draft must promise this much more than no draft. WHY: estimates are noise, and the promise is never slower. */
-#define MARGIN 1.02
-
 struct ranked { /* the entries of one tree, likeliest first */
     int n, entry[TREE_MAX];
     double reach[TREE_MAX];   /* by entry */
@@ -42,7 +39,7 @@ static double best_alone(const struct control *c, const struct ranked *k, int ct
     *len = 0;
     for (int i = c->o.min_entries; i <= k->n; i++) {
         const double rate = (1 + k->sum[i]) / (tm_time(&c->time, 1 + i, ctx) + c->rest_ms);
-        if (rate > best * (*len ? 1 : MARGIN)) {
+        if (rate > best * (*len ? 1 : CTL_MARGIN)) {
             best = rate;
             *len = i;
         }
@@ -94,6 +91,25 @@ static int pick_offer(const struct control *c, const struct ctl_seq *s, const st
     return pick;
 }
 
+void control_narrow(struct control *c, struct ctl_seq *seq, int n_seq, const struct ctl_offer *offers)
+{
+    struct ranked k;
+    double best = 0;
+    int n;
+    if (c->o.fixed_entries >= 0 || n_seq > 1) /* a model serves a whole batch with one pass */
+        return;
+    for (int d = 0; d < c->o.n_drafter; d++)
+        /* WHY not what was drawn under a law rule: it must not decide what else is drawn (rule R1) */
+        if (offers[d].drafter >= 0 && offers[d].tree->n >= c->o.min_entries && !is_planned(c, seq, d)) {
+            rank(&k, &c->st[d].accept, offers[d].tree);
+            const double rate = best_alone(c, &k, seq->ctx, &n);
+            best = n > 0 && rate > best ? rate : best;
+        }
+    for (int d = 0; d < c->o.n_drafter; d++)
+        if (c->drafter[d].runs && best > c->st[d].rate)
+            seq->asked &= ~(1ull << d);
+}
+
 /* How many rows in all: entries go in order of worth until the rate falls for good. */
 static void share_rows(const struct control *c, const struct ctl_seq *seq, int n_seq, const struct ranked *k,
                        const int *len, const int *take, int *keep)
@@ -111,7 +127,7 @@ static void share_rows(const struct control *c, const struct ctl_seq *seq, int n
     }
     ctx /= n_seq;
     const double rest = c->rest_ms * n_seq;
-    best = tokens / (tm_time(&c->time, rows, ctx) + rest) * MARGIN;
+    best = tokens / (tm_time(&c->time, rows, ctx) + rest) * CTL_MARGIN;
     for (;;) {
         int top = -1;
         for (int i = 0; i < n_seq; i++)

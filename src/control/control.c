@@ -11,6 +11,10 @@
 #define PROBE_SHARE 0.01 /* of the time, for each drafter that earns nothing */
 #define PURSE_STEPS 8    /* a purse holds at most so many plain steps' time */
 #define MEAN 0.05        /* share of the newest in a moving mean */
+#define START_STEPS                                                                                                    \
+    2 /* plain steps' time that a drafter that runs a model is lent at first, and must have saved for                  \
+       * a probe once it does not pay */
+enum { FIRST_LENGTH = 3 }; /* of its first draft: what it costs is not known yet */
 
 int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err)
 {
@@ -56,18 +60,59 @@ double control_time(const struct control *c, int rows, int ctx)
 
 /* ---- before the proposals ---- */
 
+/* How many entries a drafter that runs a model is asked for, before anything is drawn (rule R1): the most tokens per
+ * ms, its own time counted, every length looked at. 0: it is not asked now. All sequences of a batch take one length:
+ * each level is one pass for all of them. */
+static int plan_length(struct control *c, int d, const struct ctl_seq *seq, int n_seq)
+{
+    struct ctl_state *s = &c->st[d];
+    int ctx = 0, most = 0, len = c->o.min_entries;
+    for (int i = 0; i < n_seq; i++) {
+        ctx += seq[i].ctx / n_seq;
+        most = seq[i].budget > most ? seq[i].budget : most;
+    }
+    const double rest = c->rest_ms * n_seq, plain_ms = tm_time(&c->time, n_seq, ctx);
+    double reach = 1, sum = 0, best = 0;
+    if (!s->met) { /* a first credit, so that there is something to judge by */
+        s->purse = s->purse > START_STEPS * plain_ms ? s->purse : START_STEPS * plain_ms;
+        s->met = true;
+    }
+    for (int i = 1; i <= most; i++) {
+        reach *= ac_chance_at(&s->accept, i);
+        sum += reach;
+        const double rate = n_seq * (1 + sum) / (tm_time(&c->time, n_seq * (1 + i), ctx) + dc_ms(&s->cost, i) + rest);
+        if (rate > best && i >= c->o.min_entries) {
+            best = rate;
+            len = i;
+        }
+    }
+    if (!(s->cost.n > 0)) /* it may cost anything */
+        len = len < FIRST_LENGTH ? len : FIRST_LENGTH;
+    s->rate = best;
+    s->worth = best > CTL_MARGIN * n_seq / (plain_ms + rest);
+    return s->worth || s->purse >= START_STEPS * plain_ms ? len : 0;
+}
+
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 {
+    const bool fixed = c->o.fixed_entries >= 0;
     /* nothing to choose by, before the first step of all: it is plain, and says what a plain one takes */
-    const bool blind = c->o.fixed_entries < 0 && tm_time(&c->time, 1, 1) <= 0;
+    const bool blind = !fixed && tm_time(&c->time, 1, 1) <= 0;
     for (int i = 0; i < n_seq; i++) {
         struct ctl_seq *s = &seq[i];
         s->budget = s->room < c->o.max_entries ? s->room : c->o.max_entries;
-        if (c->o.fixed_entries >= 0 && c->o.fixed_entries < s->budget)
+        if (fixed && c->o.fixed_entries < s->budget)
             s->budget = c->o.fixed_entries;
-        for (int d = 0; d < c->o.n_drafter; d++)
-            if (blind || s->budget < c->o.min_entries || (c->o.fixed_entries < 0 && c->st[d].purse < 0))
+    }
+    for (int d = 0; d < c->o.n_drafter; d++) {
+        const bool plans = c->drafter[d].runs && !fixed && !blind;
+        const int len = plans ? plan_length(c, d, seq, n_seq) : TREE_MAX;
+        for (int i = 0; i < n_seq; i++) {
+            struct ctl_seq *s = &seq[i];
+            s->most[d] = (unsigned char)(len < s->budget ? len : s->budget);
+            if (blind || s->most[d] < c->o.min_entries || (!fixed && c->st[d].purse < 0))
                 s->asked &= ~(1ull << d);
+        }
     }
 }
 
@@ -84,6 +129,8 @@ static void pay(struct control *c, const struct step_record *r, const double *ga
     for (int d = 0; d < c->o.n_drafter; d++) {
         struct ctl_state *s = &c->st[d];
         s->purse += PROBE_SHARE * step_ms - r->ask_ms[d] + gain_ms[d];
+        if (!s->worth) /* for one that is, catching up with a long prompt is an investment */
+            s->purse -= r->prepare_ms[d];
         const double most = PURSE_STEPS * plain_ms;
         if (s->purse > most)
             s->purse = most;
@@ -100,6 +147,9 @@ void control_learn(struct control *c, const struct step_record *r)
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     double gain_ms[CTL_MAX_DRAFTERS] = {0};
+    for (int d = 0; d < c->o.n_drafter; d++)
+        if (c->drafter[d].runs)
+            dc_see(&c->st[d].cost, r->depth[d], r->ask_ms[d]);
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];
         for (int d = 0; d < c->o.n_drafter; d++) {
@@ -111,7 +161,9 @@ void control_learn(struct control *c, const struct step_record *r)
             else
                 ac_see_path(&c->st[d].accept, o->tree, o->path, o->n_path, o->missed);
         }
-        if (s->drafter >= 0 && s->n_emitted > 1)
+        if (s->drafter >= 0 && c->drafter[s->drafter].runs) /* to the ms: its entries must pay for their rows, too */
+            gain_ms[s->drafter] += s->n_emitted * plain - r->forward_ms / r->n_seq;
+        else if (s->drafter >= 0 && s->n_emitted > 1)
             gain_ms[s->drafter] += (s->n_emitted - 1) * plain;
     }
     pay(c, r, gain_ms, r->draft_ms + r->forward_ms + r->accept_ms + r->emit_ms + r->other_ms, plain);

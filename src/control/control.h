@@ -19,6 +19,7 @@ enum { CTL_MAX_DRAFTERS = 24, CTL_MAX_BATCH = 64 };
 struct ctl_drafter {
     const char *name; /* key of what was learnt; outlives the controller */
     bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
+    bool runs;        /* a model runs for every entry: it is asked for as many as are worth their time */
 };
 
 struct ctl_opts {
@@ -49,7 +50,8 @@ struct ctl_seq {
     int room;       /* most entries this step may have: limits of reply, context, batch */
     bool law;       /* a law rule: drawn entries are not cut afterwards */
     uint64_t asked; /* in: drafters that can be asked at all (bit i); out of plan: those to ask now */
-    int budget;     /* out: entries to ask for */
+    int budget;     /* out: entries to ask for ... */
+    unsigned char most[CTL_MAX_DRAFTERS]; /* ... of each drafter */
 };
 /* Before the proposals. The same call decides for the whole batch. */
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq);
@@ -58,6 +60,9 @@ struct ctl_offer {
     int drafter; /* index, or -1: none came */
     struct tree *tree;
 };
+/* Between them, when the lookups have answered and no model has run: models that promise less than what is in hand are
+ * not asked. */
+void control_narrow(struct control *c, struct ctl_seq *seq, int n_seq, const struct ctl_offer *offers);
 /* offers[i * n_drafter + d] of sequence i; take[i]: the chosen drafter or -1; its tree is cut to what is worth it. */
 void control_choose(struct control *c, const struct ctl_seq *seq, int n_seq, const struct ctl_offer *offers, int *take);
 
@@ -82,6 +87,7 @@ struct step_record {
     const struct step_seq *seq;
     const struct step_offer *offer;      /* [n_seq * n_drafter] */
     double ask_ms[CTL_MAX_DRAFTERS];     /* draft time of each drafter, whole batch; 0: not asked */
+    int depth[CTL_MAX_DRAFTERS];         /* of its deepest proposal */
     int asked[CTL_MAX_DRAFTERS];         /* sequences it was asked for */
     double prepare_ms[CTL_MAX_DRAFTERS]; /* before that: catching up with their histories */
     double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;

@@ -4,11 +4,18 @@
 
 #include "control/acceptance.h"
 #include "control/control.h"
+#include "control/draft_cost.h"
 #include "control/time_model.h"
+
+/* A draft must promise this much more than no draft. WHY: estimates are noise, and the promise is never slower. */
+#define CTL_MARGIN 1.02
 
 struct ctl_state { /* of one drafter */
     struct acceptance accept;
-    double purse; /* ms that it may still spend: see control.c */
+    double purse;           /* ms that it may still spend: see control.c */
+    struct draft_cost cost; /* of drafters that run a model */
+    double rate;            /* tokens per ms that its last plan promised */
+    bool met, worth;        /* its first credit was given; the last plan found it worth asking */
 };
 
 struct control {

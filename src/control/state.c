@@ -37,6 +37,12 @@ static void load_line(struct control *c, const char *line)
         c->time.rel[a][b] = (struct tm_ratio){x, GUESS, 0};
     else if (sscanf(line, "all %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && is_count(x, y))
         c->st[a].accept.all = (struct ac_count){(float)x, (float)y};
+    else if (sscanf(line, "depth %39s %d %lf %lf", name, &a, &x, &y) == 4 && drafter_of(c, name) >= 0 && a >= 0 &&
+             a < AC_DEPTH && is_count(x, y))
+        c->st[drafter_of(c, name)].accept.depth[a] = (struct ac_count){(float)x, (float)y};
+    else if (sscanf(line, "cost %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && x >= 0 &&
+             x < 1e7 && y >= 0 && y < 1e7)
+        dc_guess(&c->st[a].cost, x, y);
     else if (sscanf(line, "class %39s %d %d %lf %lf", name, &a, &b, &x, &y) == 5 && drafter_of(c, name) >= 0 &&
              a >= 0 && a < AC_MATCH && b >= 0 && b < AC_CONF && is_count(x, y))
         c->st[drafter_of(c, name)].accept.class[a][b] = (struct ac_count){(float)x, (float)y};
@@ -57,10 +63,15 @@ void control_load(struct control *c)
     fclose(f);
 }
 
-static void save_drafter(FILE *f, const char *name, const struct ctl_state *s)
+static void save_drafter(FILE *f, const char *name, const struct ctl_state *st)
 {
-    const struct acceptance *a = &s->accept;
+    const struct acceptance *a = &st->accept;
     fprintf(f, "all %s %.6g %.6g\n", name, (double)a->all.tried, (double)a->all.right);
+    if (st->cost.n > 0)
+        fprintf(f, "cost %s %.6g %.6g\n", name, dc_ms(&st->cost, 0), dc_ms(&st->cost, 1) - dc_ms(&st->cost, 0));
+    for (int d = 0; d < AC_DEPTH; d++)
+        if (a->depth[d].tried > 0)
+            fprintf(f, "depth %s %d %.6g %.6g\n", name, d, (double)a->depth[d].tried, (double)a->depth[d].right);
     for (int m = 0; m < AC_MATCH; m++)
         for (int k = 0; k < AC_CONF; k++) {
             if (a->class[m][k].tried > 0)

@@ -22,9 +22,10 @@ enum draft_flags {
     DRAFT_GIVE_TREE = 16,
     DRAFT_GIVE_PROBS = 32, /* entries drawn by tree_draw */
     /* kinds */
-    DRAFT_HOSTILE = 64,   /* for tests: left out of `auto` and of short lists */
-    DRAFT_WRAPPER = 128,  /* stands around another method */
-    DRAFT_NEED_FILE = 256 /* cannot open without a file parameter */
+    DRAFT_HOSTILE = 64,    /* for tests: left out of `auto` and of short lists */
+    DRAFT_WRAPPER = 128,   /* stands around another method */
+    DRAFT_NEED_FILE = 256, /* cannot open without a file parameter */
+    DRAFT_RUNS_MODEL = 512 /* a model runs for every level: what it costs grows with the draft */
 };
 
 /* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */
@@ -39,6 +40,7 @@ struct draft_host {
     const struct weights *weights; /* of the target: may be run by others too, by layers or as a whole */
     struct kv *kv;                 /* its cache, and its pass: see draft_ask.kv */
     struct fwd *fwd;
+    size_t kv_bytes;        /* what its cache may come to */
     struct lm_files *files; /* model files that are open already (lm.h) */
     int n_ctx, n_seq;       /* longest sequence; how many of these the target's cache holds */
     const char *cache_dir;  /* folder for what takes long to compute (maps, skip sets); NULL: nothing is kept */

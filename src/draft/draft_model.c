@@ -160,7 +160,7 @@ static size_t model_bytes(const void *self)
 
 const struct draft_method draft_draft = {.name = "draft",
                                          .about = "a smaller model of the same vocabulary: model=FILE (-md FILE)",
-                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE,
+                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL,
                                          .open = model_open,
                                          .close = model_close,
                                          .prepare = model_prepare,

@@ -27,6 +27,7 @@ struct lm_seq {
 struct lm {
     const struct weights *w;
     const struct tokenizer *tok; /* NULL: weights of the target */
+    struct lm_files *files;      /* that count its cache */
     struct kv *kv;
     struct fwd *fwd;
     int n_ctx, n_page, cap_seq, n_seq;
@@ -69,6 +70,7 @@ static int lm_alloc(struct lm *m, const struct draft_host *host, struct otr_err 
 {
     const int at_once = host->n_seq < FEW_AT_ONCE ? FEW_AT_ONCE : host->n_seq < MAX_AT_ONCE ? host->n_seq : MAX_AT_ONCE;
     const struct kv_shape shape = shape_of(host, &m->w->hp);
+    m->files = host->files;
     m->n_ctx = host->n_ctx;
     m->n_page = pages_wanted(host);
     m->cap_seq = host->n_seq + MORE_SEQS;
@@ -83,6 +85,7 @@ static int lm_alloc(struct lm *m, const struct draft_host *host, struct otr_err 
     const int rc = kv_create(&m->kv, &shape, m->n_page, at_once * TREE_MAX, err);
     if (rc < 0)
         return rc;
+    m->files->cache_bytes += kv_bytes(m->kv);
     return fwd_create(&m->fwd, m->w, host->pool, m->kv, &(struct fwd_opts){m->cap_row, m->n_ctx}, err);
 }
 
@@ -102,6 +105,8 @@ int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts
             m->tok = f->tok;
         }
     }
+    if (rc == OTR_OK && !m->tok) /* the weights are there */
+        rc = lm_check_fits(host, "with the model's own weights", 0, cache_bytes(host, &m->w->hp), err);
     if (rc == OTR_OK)
         rc = lm_alloc(m, host, err);
     if (rc < 0) {
@@ -128,6 +133,8 @@ void lm_close(struct lm *m)
     for (int i = 0; i < m->n_seq; i++)
         seq_free(m->seq[i]);
     fwd_destroy(m->fwd);
+    if (m->kv)
+        m->files->cache_bytes -= kv_bytes(m->kv);
     kv_destroy(m->kv);
     free(m->seq);
     free(m->row);

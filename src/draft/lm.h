@@ -53,8 +53,9 @@ void lm_drop(struct lm *m, uint64_t seq);
 
 /* Model files of drafters, each opened once. */
 struct lm_files;
-struct lm_files *lm_files_create(void);          /* NULL: no memory */
-void lm_files_destroy(struct lm_files *f);       /* after all drafters */
-size_t lm_files_bytes(const struct lm_files *f); /* of their weights */
+struct lm_files *lm_files_create(void);    /* NULL: no memory */
+void lm_files_destroy(struct lm_files *f); /* after all drafters */
+/* Their weights, and what the caches of all drafters that are open may come to. */
+void lm_files_bytes(const struct lm_files *f, size_t *weights, size_t *caches);
 
 #endif

@@ -7,10 +7,6 @@
 #include "base/memory.h"
 #include "load/tune.h"
 
-struct lm_files {
-    struct lm_file *first;
-};
-
 struct lm_files *lm_files_create(void)
 {
     return calloc(1, sizeof(struct lm_files));
@@ -35,37 +31,35 @@ void lm_files_destroy(struct lm_files *fs)
     free(fs);
 }
 
-size_t lm_files_bytes(const struct lm_files *fs)
+void lm_files_bytes(const struct lm_files *fs, size_t *weights, size_t *caches)
 {
-    size_t n = 0;
-    for (const struct lm_file *f = fs ? fs->first : NULL; f; f = f->next)
-        n += f->w->packed_bytes;
-    return n;
+    *weights = 0;
+    *caches = fs->cache_bytes;
+    for (const struct lm_file *f = fs->first; f; f = f->next)
+        *weights += f->w->packed_bytes;
 }
 
-/* Refused before a weight is read. cache_bytes: what the caller's KV cache may come to. */
-static int check_fits(const struct draft_host *host, const struct lm_file *f, const struct hparams *hp,
-                      lm_cache_bytes cache_bytes, struct otr_err *err)
+/* Refused before a weight is read; w: what a new file brings. The target's cache and those of other drafters count too:
+ * their pages are touched later. */
+int lm_check_fits(const struct draft_host *host, const char *name, size_t w, size_t cache, struct otr_err *err)
 {
-    struct weights_plan plan;
-    const int rc = weights_plan(&plan, f->g, hp, &host->weights->kern, err);
-    if (rc < 0)
-        return rc;
-    const size_t weights = host->weights->unit_bytes > 0 ? plan.unit_bytes : plan.packed_bytes + plan.vector_bytes;
-    const size_t cache = cache_bytes(host, hp), free_now = memory_available();
-    const size_t cap = host->mem_cap > 0 && host->mem_cap < free_now ? host->mem_cap : free_now;
-    if (weights > cap || cache > cap - weights)
-        return OTR_FAIL(
-            err, LIMIT,
-            "no room for a drafter (%s): weights of %zu MB and a KV cache of %zu MB, %zu MB are free: use a "
-            "smaller drafter or a smaller context (-c)",
-            gguf_path(f->g), weights >> 20, cache >> 20, cap >> 20);
-    return OTR_OK;
+    const size_t promised = host->kv_bytes + host->files->cache_bytes, free_now = memory_available();
+    size_t cap = free_now > promised ? free_now - promised : 0;
+    cap = host->mem_cap > 0 && host->mem_cap < cap ? host->mem_cap : cap;
+    if (w <= cap && cache <= cap - w)
+        return OTR_OK;
+    return OTR_FAIL(
+        err, LIMIT,
+        "no room for a drafter (%s): weights of %zu MB and a KV cache of %zu MB, %zu MB are left beside the "
+        "model and its cache: use a smaller drafter or a smaller context (-c)",
+        name, w >> 20, cache >> 20, cap >> 20);
 }
 
 static int file_load(struct lm_file *f, const struct draft_host *host, const char *path, lm_cache_bytes cache_bytes,
                      struct otr_err *err)
 {
+    const bool in_file = host->weights->unit_bytes > 0;
+    struct weights_plan plan;
     struct hparams hp;
     int rc;
     if ((rc = gguf_open(&f->g, path, err)) < 0 || (rc = hparams_read(&hp, f->g, err)) < 0 ||
@@ -75,9 +69,11 @@ static int file_load(struct lm_file *f, const struct draft_host *host, const cha
         return OTR_FAIL(err, FORMAT,
                         "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows",
                         gguf_path(f->g), tokenizer_n_vocab(f->tok), hp.n_vocab);
-    if ((rc = check_fits(host, f, &hp, cache_bytes, err)) < 0 || (rc = gguf_check_size(f->g, err)) < 0 ||
-        (rc = weights_open(&f->w, f->g, &hp, &host->weights->kern, host->pool, host->weights->unit_bytes > 0, err)) <
-            0 ||
+    if ((rc = weights_plan(&plan, f->g, &hp, &host->weights->kern, err)) < 0 ||
+        (rc = lm_check_fits(host, gguf_path(f->g), in_file ? plan.unit_bytes : plan.packed_bytes + plan.vector_bytes,
+                            cache_bytes(host, &hp), err)) < 0 ||
+        (rc = gguf_check_size(f->g, err)) < 0 ||
+        (rc = weights_open(&f->w, f->g, &hp, &host->weights->kern, host->pool, in_file, err)) < 0 ||
         (rc = gguf_check_size(f->g, err)) < 0)
         return rc;
     weights_tune(f->w, host->pool, host->cache_dir);

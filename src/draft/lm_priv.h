@@ -10,6 +10,12 @@ struct lm_file {
     struct tokenizer *tok;
     struct lm_file *next;
 };
+struct lm_files {
+    struct lm_file *first;
+    size_t cache_bytes; /* of all drafters that are open */
+};
+/* OTR_E_LIMIT: so many bytes of weights and of a cache do not fit. */
+int lm_check_fits(const struct draft_host *host, const char *name, size_t w, size_t cache, struct otr_err *err);
 /* What the cache of a model of this shape may come to. */
 typedef size_t (*lm_cache_bytes)(const struct draft_host *host, const struct hparams *hp);
 int lm_file_open(const struct lm_file **out, const struct draft_host *host, const char *path,

@@ -73,7 +73,8 @@ void step_free(struct step *s);
 struct drafter {
     const struct draft_method *m;
     void *self;
-    char *words; /* "METHOD:key=value,...", cut into pieces */
+    char *words;  /* "METHOD:key=value,...", cut into pieces */
+    char key[40]; /* under which the controller keeps what it learnt */
     struct draft_param *param;
     int n_param;
 };

@@ -8,6 +8,7 @@
 
 /* What `auto` means: drafters that cost microseconds. Models and heads that lie beside the model join them later. */
 static const char *const auto_methods[] = {"prediction", "suffix", "ngram-mod"};
+enum { N_AUTO = sizeof auto_methods / sizeof *auto_methods };
 
 const char *const *spec_auto(size_t *n)
 {
@@ -31,6 +32,16 @@ void spec_free(struct spec *sp)
     free(sp);
 }
 
+#define FNV_START 0xcbf29ce484222325ull
+
+static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
+{
+    const unsigned char *b = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
+    return h;
+}
+
 /* "METHOD:key=value,key=value" into d->words, d->param. */
 static int parse_method(struct drafter *d, const char *text, struct otr_err *err)
 {
@@ -42,6 +53,12 @@ static int parse_method(struct drafter *d, const char *text, struct otr_err *err
     if (!d->words || !d->param)
         return OTR_FAIL(err, NOMEM, "no memory for the settings of a drafting method");
     char *rest = strchr(d->words, ':');
+    const int n_name = (int)strcspn(text, ":");
+    if (rest) /* what was learnt with other parameters, with another model say, is of no use */
+        snprintf(d->key, sizeof d->key, "%.*s-%016llx", n_name < 20 ? n_name : 20, text,
+                 (unsigned long long)hash_bytes(FNV_START, rest, strlen(rest)));
+    else
+        snprintf(d->key, sizeof d->key, "%.*s", n_name, text);
     if (rest)
         *rest++ = 0;
     for (char *item; rest && *rest && (item = strsep(&rest, ",")) != NULL;) {
@@ -95,16 +112,6 @@ int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err
     return rc;
 }
 
-#define FNV_START 0xcbf29ce484222325ull
-
-static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
-{
-    const unsigned char *b = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
-    return h;
-}
-
 void model_key(const struct otr_model *m, char *key)
 {
     uint64_t h = FNV_START;
@@ -138,6 +145,7 @@ static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, str
     sp->host = (struct draft_host){.pool = e->pool,
                                    .weights = e->m->w,
                                    .kv = e->kv,
+                                   .kv_bytes = kv_bytes(e->kv),
                                    .fwd = e->fwd,
                                    .files = e->files,
                                    .n_ctx = e->n_ctx,
@@ -149,17 +157,23 @@ static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, str
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
 {
     const char *const *methods = o->n_methods > 0 ? o->methods : auto_methods;
-    const size_t n = o->n_methods > 0 ? o->n_methods : sizeof auto_methods / sizeof *auto_methods;
+    const size_t n = o->n_methods > 0 ? o->n_methods : N_AUTO;
     int rc = o->dir ? name_state(sp, e, o->dir, err) : OTR_OK;
     if (rc == OTR_OK)
         rc = fill_host(sp, e, o->dir, err);
     for (size_t i = 0; i < n && rc == OTR_OK; i++)
-        rc = add_drafter(sp, e, methods[i], err);
+        if (strcmp(methods[i], "auto") != 0)
+            rc = add_drafter(sp, e, methods[i], err);
+        else
+            for (size_t k = 0; k < N_AUTO && rc == OTR_OK; k++)
+                rc = add_drafter(sp, e, auto_methods[k], err);
     if (rc < 0)
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
     for (int i = 0; i < sp->n_d; i++)
-        cd[i] = (struct ctl_drafter){.name = sp->d[i].m->name, .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0};
+        cd[i] = (struct ctl_drafter){.name = sp->d[i].key,
+                                     .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0,
+                                     .runs = (sp->d[i].m->flags & DRAFT_RUNS_MODEL) != 0};
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,
@@ -213,6 +227,13 @@ void spec_seq_event(struct otr_seq *s, enum draft_event event)
     const struct draft_seen seen = {.seq = s->id, .event = event, .tok = s->tok, .n = s->n};
     for (int i = 0; i < sp->n_d; i++)
         sp->d[i].m->observe(sp->d[i].self, &seen, 1);
+}
+
+void otr_engine_memory(const struct otr_engine *e, struct otr_memory *out)
+{
+    *out = (struct otr_memory){.weights = e->m->w->packed_bytes, .kv = kv_bytes(e->kv)};
+    if (e->files)
+        lm_files_bytes(e->files, &out->draft_weights, &out->draft_kv);
 }
 
 double otr_engine_pass_ms(const struct otr_engine *e, int rows)

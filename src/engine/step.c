@@ -149,7 +149,7 @@ static void ask_one(struct step *st, int d)
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
-            fill_ask(st, st->turn[i].r, st->plan[i].budget, &st->ask[n]);
+            fill_ask(st, st->turn[i].r, st->plan[i].most[d], &st->ask[n]);
             tree_clear(&st->proposal[n]);
             st->of[n++] = i;
         }
@@ -165,8 +165,12 @@ static void ask_one(struct step *st, int d)
     for (int j = 0; j < n && rc >= 0; j++) {
         struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
         if (st->proposal[j].n == 0 ||
-            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].budget, NULL) < 0)
+            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
             continue;
+        for (int k = 0; k < st->proposal[j].n; k++) {
+            const int depth = tree_depth(&st->proposal[j], k);
+            st->record.depth[d] = depth > st->record.depth[d] ? depth : st->record.depth[d];
+        }
         tree_copy(t, &st->proposal[j]);
         st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
     }
@@ -197,7 +201,12 @@ static void step_ask(struct step *st)
         st->offer[i] = (struct ctl_offer){.drafter = -1};
     control_plan(sp->ctl, st->plan, st->n);
     for (int d = 0; d < sp->n_d; d++)
-        ask_one(st, d);
+        if (!(sp->d[d].m->flags & DRAFT_RUNS_MODEL))
+            ask_one(st, d);
+    control_narrow(sp->ctl, st->plan, st->n, st->offer);
+    for (int d = 0; d < sp->n_d; d++)
+        if (sp->d[d].m->flags & DRAFT_RUNS_MODEL)
+            ask_one(st, d);
     control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
     for (int i = 0; i < st->n; i++)
         if (st->take[i] >= 0) {

@@ -105,6 +105,11 @@ int kv_pages_free(const struct kv *kv)
     return kv->n_free;
 }
 
+size_t kv_bytes(const struct kv *kv)
+{
+    return kv->pages_bytes;
+}
+
 static int take_page(struct kv *kv)
 {
     const int p = kv->free_list[--kv->n_free];

@@ -30,6 +30,7 @@ void kv_destroy(struct kv *kv); /* after its sequences */
 const struct kv_shape *kv_get_shape(const struct kv *kv);
 int kv_n_scratch(const struct kv *kv);
 int kv_pages_free(const struct kv *kv);
+size_t kv_bytes(const struct kv *kv); /* of all pages, used or not */
 size_t kv_page_bytes(const struct kv_shape *shape);
 
 int kv_seq_create(struct kv_seq **out, struct kv *kv, int n_ctx, struct otr_err *err); /* empty; n_ctx: its limit */

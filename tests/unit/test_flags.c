@@ -348,13 +348,10 @@ static void test_spec_vllm(void **state)
     assert_int_equal(RUN("-m", "f", "-sc", "{\"method\": \"none\"}"), OTR_OK);
     assert_true(run.spec.none);
 #define SC_REFUSED(sentence, json) RUN_REFUSED(sentence, "-m", "f", "-sc", json)
-    SC_REFUSED("method not supported yet (--spec eagle3): draft models and heads come with a later version; without "
-               "--spec the reply is drafted from the text itself (--spec help)",
+    SC_REFUSED("method not supported yet (--spec eagle3): heads of a model come with a later version; -md FILE drafts "
+               "with a second model (--spec help)",
                "{\"method\": \"eagle3\", \"model\": \"a/b\"}");
-    SC_REFUSED(
-        "method not supported yet (--spec draft_model): draft models and heads come with a later version; without "
-        "--spec the reply is drafted from the text itself (--spec help)",
-        "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
+    SPEC("draft:model=a/b", 5, "", "-sc", "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
     SC_REFUSED("unknown key (--speculative-config): the nearest of 'num_speculative_token' is num_speculative_tokens",
                "{\"num_speculative_token\": 5}");
     SC_REFUSED("bad value (--speculative-config, num_speculative_tokens): it is a whole number from 1 to 31",
@@ -386,13 +383,15 @@ static void test_spec_sglang(void **state)
     SPEC("ngram-simple:size_n=2,size_m=8", 0, "", "--speculative-algorithm", "NGRAM",
          "--speculative-ngram-min-match-window-size", "2", "--speculative-ngram-branch-length", "8",
          "--speculative-ngram-capacity", "1000", "--speculative-ngram-match-type", "BFS");
-    static const char *const later[] = {"EAGLE", "EAGLE3", "NEXTN", "STANDALONE", "DFLASH"};
+    static const char *const later[] = {"EAGLE", "EAGLE3", "NEXTN", "DFLASH"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         assert_int_equal(RUN("-m", "f", "--speculative-algorithm", later[i]), OTR_E_ARG);
         assert_non_null(strstr(err.msg, "not supported yet"));
     }
-    RUN_REFUSED("flag not supported (--speculative-eagle-topk): a second model comes with a later version; the other "
-                "methods need none (--spec help)",
+    SPEC("draft:model=d.gguf", 3, "", "--speculative-algorithm", "STANDALONE", "--speculative-draft-model-path",
+         "d.gguf", "--speculative-num-steps", "3");
+    RUN_REFUSED("flag not supported (--speculative-eagle-topk): heads of a model come with a later version; -md FILE "
+                "drafts with a second model",
                 "-m", "f", "--speculative-eagle-topk", "4");
     RUN_REFUSED("flag not supported (--speculative-accept-threshold-single): the rules that change the output have "
                 "names: --verify typical, --verify relaxed",
@@ -420,16 +419,22 @@ static void test_spec_llama(void **state)
     SPEC("ngram-simple:size_n=4 ngram-mod:n_max=8,n_min=2 suffix", 0, "", "--spec-type",
          "ngram-simple,ngram-mod:n_max=8,n_min=2", "--spec-ngram-simple-size-n", "4", "--spec", "suffix");
     SPEC("ngram-mod", 0, "", "--spec-default");
-    static const char *const later[] = {"draft-simple", "draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark"};
+    static const char *const later[] = {"draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         assert_int_equal(RUN("-m", "f", "--spec-type", later[i]), OTR_E_ARG);
         assert_non_null(strstr(err.msg, "not supported yet"));
     }
     assert_int_equal(setenv("LLAMA_ARG_SPEC_DRAFT_MODEL", "x.gguf", 1), 0);
-    RUN_REFUSED("variable not supported (LLAMA_ARG_SPEC_DRAFT_MODEL): a second model comes with a later version; the "
-                "other methods need none (--spec help)",
-                "-m", "f");
+    SPEC("draft:model=x.gguf auto", 0, "", "--spec", "auto");
     unsetenv("LLAMA_ARG_SPEC_DRAFT_MODEL");
+    SPEC("draft:model=x.gguf auto", 0, "", "-md", "x.gguf");
+    SPEC("suffix draft:model=x.gguf", 0, "", "-md", "x.gguf", "--spec", "suffix");
+    SPEC("draft:p_min=0.2,model=x.gguf", 0, "", "-md", "x.gguf", "--spec", "draft:p_min=0.2");
+    SPEC("draft:model=x.gguf,p_min=0.5 suffix auto", 0, "", "--spec", "draft-simple,auto,suffix", "--model-draft",
+         "x.gguf", "--draft-p-min", "0.5");
+    RUN_REFUSED("flags at odds (--spec none, -md): give one of them", "-m", "f", "-md", "x", "--spec", "none");
+    RUN_REFUSED("cannot name a model with a comma in its path (-md a,b): give it another name", "-m", "f", "-md",
+                "a,b");
 }
 
 /* No spelling stands for two flags of one command. */

@@ -33,6 +33,7 @@ struct lm {
     int n_ctx, n_page, cap_seq, n_seq;
     struct lm_seq **seq; /* [cap_seq] */
     long tick;
+    uint64_t n_run; /* rows so far */
     /* the pass: row i of it */
     int n_row, cap_row;
     struct lm_row *row;     /* [cap_row] */
@@ -158,6 +159,11 @@ size_t lm_bytes(const struct lm *m)
 {
     const size_t pages = (size_t)(m->n_page - kv_pages_free(m->kv)) * kv_page_bytes(kv_get_shape(m->kv));
     return pages + (m->tok ? m->w->packed_bytes : 0);
+}
+
+uint64_t lm_rows_run(const struct lm *m)
+{
+    return m->n_run;
 }
 
 /* ---- sequences ---- */
@@ -340,13 +346,14 @@ static int run_rows(struct lm *m, int first, struct otr_err *err)
             (struct fwd_row){.token = m->row[i].token, .seq = m->row_of[i]->kv, .parent = m->row[i].parent};
     for (int i = 0; i < m->n_want && heads; i++)
         m->in[m->want[i] - first].keep = FWD_KEEP_LOGITS;
-    if (heads)
-        return first ? fwd_run_more(m->fwd, m->in, n, err) : fwd_run(m->fwd, m->in, n, err);
-    const int rc = first ? fwd_more(m->fwd, m->in, n, err) : fwd_begin(m->fwd, m->in, n, err);
-    if (rc < 0)
-        return rc;
-    fwd_embed(m->fwd);
-    fwd_layers(m->fwd, 0, m->w->hp.n_layer);
+    int rc;
+    if (heads) {
+        rc = first ? fwd_run_more(m->fwd, m->in, n, err) : fwd_run(m->fwd, m->in, n, err);
+    } else if ((rc = first ? fwd_more(m->fwd, m->in, n, err) : fwd_begin(m->fwd, m->in, n, err)) >= 0) {
+        fwd_embed(m->fwd);
+        fwd_layers(m->fwd, 0, m->w->hp.n_layer);
+    }
+    m->n_run += rc < 0 ? 0 : (uint64_t)n;
     return rc;
 }
 

@@ -48,6 +48,8 @@ int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err)
  * their order: where they are many, the head runs for some at a time. */
 const float *lm_logits(struct lm *m, int row);
 
+uint64_t lm_rows_run(const struct lm *m); /* so far, of all sequences */
+
 void lm_follow(struct lm *m, uint64_t seq, const int32_t *tok, size_t n);
 void lm_drop(struct lm *m, uint64_t seq);
 

@@ -1,6 +1,7 @@
 /* shuffle: another method for every step, hostile ones included; chain or tree, length 1..16, all drawn by its seed.
- * In: asks. Out: what the drawn method proposes within the drawn budget. All methods observe everything, so each is as
- * well informed as if it were alone. For the proofs of equality (verification rules must not care). */
+ * In: asks; model=FILE for methods that run one (without it they are left out). Out: what the drawn method proposes
+ * within the drawn budget. All methods observe everything, so each is as well informed as if it were alone. For the
+ * proofs of equality (verification rules must not care). */
 #include <stdlib.h>
 
 #include "draft/draft.h"
@@ -34,12 +35,17 @@ static int shuffle_open(void **self, const struct draft_env *env, struct otr_err
     if (!s)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     s->rng = env->seed;
+    static const char *const known[] = {"model"};
+    const char *model = draft_param_get(env, known[0]);
+    const struct draft_param file = {known[0], model};
     struct draft_env inner = *env;
-    inner.n_param = 0;
-    int rc = draft_param_check(env, NULL, 0, err);
+    inner.param = &file;
+    int rc = draft_param_check(env, known, 1, err);
     for (int i = 0; i < draft_count() && s->n < MAX_METHODS && rc == OTR_OK; i++) {
         const struct draft_method *m = draft_at(i);
-        if (m == &draft_shuffle || (m->flags & (DRAFT_WRAPPER | DRAFT_NEED_FILE)))
+        inner.n_param = (m->flags & DRAFT_RUNS_MODEL) && (m->flags & DRAFT_NEED_FILE);
+        if (m == &draft_shuffle || (m->flags & DRAFT_WRAPPER) || ((m->flags & DRAFT_RUNS_MODEL) && !model) ||
+            ((m->flags & DRAFT_NEED_FILE) && inner.n_param == 0))
             continue;
         if ((rc = m->open(&s->self[s->n], &inner, err)) == OTR_OK)
             s->m[s->n++] = m;

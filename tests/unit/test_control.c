@@ -17,7 +17,8 @@
 enum { V = 1000 };
 static const uint64_t seed = 20261128;
 
-static const struct ctl_drafter drafters[] = {{"one", false}, {"two", false}, {"draws", true}};
+static const struct ctl_drafter drafters[] = {
+    {.name = "one"}, {.name = "two"}, {.name = "draws", .draws = true}, {.name = "model", .draws = true, .runs = true}};
 
 static struct control *open_control(int n_drafter, const char *path)
 {

@@ -126,6 +126,8 @@ static void test_trees(void **state)
     static const int vocab[] = {32, 500, 1000};
     for (int i = 0; i < draft_count(); i++) {
         const struct draft_method *m = draft_at(i);
+        if (m->flags & DRAFT_RUNS_MODEL) /* it needs an engine: tests/equal/test_spec_model.c */
+            continue;
         long n_entries = 0, n_refused = 0;
         for (int k = 0; k < DR_N_KIND; k++)
             for (int v = 0; v < 3; v++)
@@ -145,6 +147,8 @@ static void test_repeat(void **state)
     static struct tree a, b;
     for (int i = 0; i < draft_count(); i++) {
         const struct draft_method *m = draft_at(i);
+        if (m->flags & DRAFT_RUNS_MODEL) /* it needs an engine: tests/equal/test_spec_model.c */
+            continue;
         const struct dr_text t = text(DR_MIXED, 500);
         struct dr d[2];
         struct dr_seq s[2];
@@ -369,6 +373,8 @@ static void test_odd_orders(void **state)
     const struct dr_text t = text(DR_REPEAT, 500);
     for (int i = 0; i < draft_count(); i++) {
         const struct draft_method *m = draft_at(i);
+        if (m->flags & DRAFT_RUNS_MODEL) /* it needs an engine: tests/equal/test_spec_model.c */
+            continue;
         struct dr d;
         struct dr_seq s, other;
         char buf[300];
@@ -452,6 +458,8 @@ static void test_parameters(void **state)
         struct otr_err err = {0};
         char buf[300], more[340];
         const struct draft_method *m = draft_at(i);
+        if (m->flags & DRAFT_RUNS_MODEL) /* it needs an engine: tests/equal/test_spec_model.c */
+            continue;
         params_of(m, buf, sizeof buf);
         snprintf(more, sizeof more, "%s%szebra=1", buf, *buf ? "," : "");
         assert_int_equal(dr_open(&d, m->name, more, 500, seed, &err), OTR_E_ARG);

@@ -514,6 +514,117 @@ static void test_purse(void **state)
     assert_int_equal(asked, N);
 }
 
+/* ---- drafters that run a model ---- */
+
+struct model { /* ms of a level, of catching up with a prompt; chance of each entry */
+    double level_ms, prepare_ms, right;
+};
+
+/* n steps that draft with a model, by the controller (drafter 3 of the list) or always `fixed` entries (>= 0); the time
+ * over plain decoding's. asked: steps that drafted; entries: drafted in all. */
+static double simulate_model(const struct model *m, double more, int fixed, int n, long *asked, long *entries)
+{
+    static struct tree t;
+    struct control *c;
+    const struct ctl_opts o = {.drafter = drafters + 3,
+                               .n_drafter = 1,
+                               .max_entries = TREE_MAX,
+                               .min_entries = 1,
+                               .fixed_entries = fixed > 0 ? fixed : -1};
+    uint64_t rng = seed;
+    double all = 0, n_tok = 0;
+    *asked = *entries = 0;
+    assert_int_equal(control_open(&c, &o, NULL), OTR_OK);
+    for (int r = 1; r <= TM_ROWS; r++)
+        control_guess_time(c, r, 10 * (1 + more * (r - 1)));
+    for (int i = 0; i < n; i++) {
+        struct ctl_seq s = {.ctx = 100, .room = 31, .asked = fixed != 0};
+        struct ctl_offer offer = {.drafter = -1};
+        struct step_offer judged = {.drafter = -1};
+        struct step_record r = {.n_seq = 1, .offer = &judged, .other_ms = 0.1};
+        int right = 0, path[TREE_MAX], take;
+        control_plan(c, &s, 1);
+        control_narrow(c, &s, 1, &offer);
+        if (s.asked) {
+            tree_clear(&t);
+            for (int e = 0; e < s.most[0]; e++)
+                tree_add(&t, e - 1, e, NAN, V);
+            while (right < t.n && unit(&rng) < m->right)
+                right++;
+            *asked += 1;
+            *entries += t.n;
+            offer = (struct ctl_offer){0, &t};
+            judged = (struct step_offer){.drafter = 0, .tree = &t};
+            r.asked[0] = 1;
+            r.depth[0] = t.n;
+            r.ask_ms[0] = m->level_ms * t.n * (0.9 + 0.2 * unit(&rng));
+            r.prepare_ms[0] = *asked == 1 ? m->prepare_ms : 0;
+            r.draft_ms = r.ask_ms[0] + r.prepare_ms[0];
+        }
+        control_choose(c, &s, 1, &offer, &take);
+        const int len = take < 0 ? 0 : t.n, kept = right < len ? right : len;
+        for (int e = 0; e < TREE_MAX; e++)
+            path[e] = judged.path[e] = e + 1;
+        judged.n_path = right < kept + 1 ? right : kept + 1;
+        judged.missed = judged.n_path < kept + 1;
+        const struct step_seq q = {
+            .ctx = 100, .drafter = take, .tree = &t, .path = path, .n_path = kept, .n_emitted = kept + 1};
+        r.seq = &q;
+        r.n_rows = 1 + len;
+        r.forward_ms = 10 * (1 + more * len) * (0.98 + 0.04 * unit(&rng));
+        control_learn(c, &r);
+        all += r.draft_ms + r.forward_ms + r.other_ms;
+        n_tok += kept + 1;
+    }
+    control_close(c, NULL);
+    return all / n_tok / 10.1;
+}
+
+/* Near the best fixed length in hindsight, whatever a level costs and is worth; and where no length pays, a share. */
+static void test_model_lengths(void **state)
+{
+    (void)state;
+    static const double level[] = {0.25, 1, 2.5, 6, 11}, right[] = {0.2, 0.5, 0.8, 0.95}, more[] = {0.03, 0.15};
+    enum { N = 3000, LONGEST = 12 };
+    for (size_t i = 0; i < sizeof level / sizeof *level; i++)
+        for (size_t k = 0; k < sizeof right / sizeof *right; k++)
+            for (size_t j = 0; j < sizeof more / sizeof *more; j++) {
+                const struct model m = {level[i], 200, right[k]};
+                double best = 1;
+                long asked, entries;
+                int len = 0;
+                for (int f = 1; f <= LONGEST; f++) {
+                    const double x = simulate_model(&m, more[j], f, N, &asked, &entries);
+                    len = x < best ? f : len;
+                    best = x < best ? x : best;
+                }
+                const double got = simulate_model(&m, more[j], -1, N, &asked, &entries);
+                printf("a level of %g ms, chance %g, a row at %g: %.3f of plain time, %ld entries in %ld of %d steps; "
+                       "always %d: %.3f\n",
+                       level[i], right[k], more[j], got, entries, asked, N, len, best);
+                assert_true(got < (len > 0 ? best * 1.06 : 1.03));
+            }
+}
+
+/* What a draft costs, from noisy calls of several depths; one stolen core changes little. */
+static void test_draft_cost(void **state)
+{
+    (void)state;
+    struct draft_cost c = {0};
+    uint64_t rng = seed;
+    assert_true(dc_ms(&c, 5) == 0);
+    dc_see(&c, 3, 6);
+    assert_true(fabs(dc_ms(&c, 6) - 12) < 1e-9); /* all of it grows, as far as one call says */
+    for (int i = 0; i < 200; i++) {
+        const int depth = 1 + dr_below(&rng, 12);
+        dc_see(&c, depth, (1 + 2 * depth) * (0.95 + 0.1 * unit(&rng)));
+    }
+    assert_true(fabs(dc_ms(&c, 10) - 21) < 1.5 && fabs(dc_ms(&c, 1) - 3) < 1);
+    const double before = dc_ms(&c, 10);
+    dc_see(&c, 10, 1000);
+    assert_true(dc_ms(&c, 10) < before * 1.3);
+}
+
 /* A machine of which nothing is known: a prompt and real passes teach it, for little more than if all was known. */
 static void test_new_machine(void **state)
 {
@@ -620,11 +731,12 @@ static void test_hostile_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch),  cmocka_unit_test(test_choose_tile),
-        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),          cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),       cmocka_unit_test(test_acceptance),
-        cmocka_unit_test(test_paths),         cmocka_unit_test(test_purse),         cmocka_unit_test(test_new_machine),
-        cmocka_unit_test(test_state),         cmocka_unit_test(test_hostile_state), cmocka_unit_test(test_new_text),
+        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch), cmocka_unit_test(test_choose_tile),
+        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),         cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),      cmocka_unit_test(test_acceptance),
+        cmocka_unit_test(test_paths),         cmocka_unit_test(test_purse),        cmocka_unit_test(test_model_lengths),
+        cmocka_unit_test(test_draft_cost),    cmocka_unit_test(test_new_machine),  cmocka_unit_test(test_state),
+        cmocka_unit_test(test_hostile_state), cmocka_unit_test(test_new_text),
     };
     printf("seed %llu\n", (unsigned long long)seed);
     return cmocka_run_group_tests(tests, NULL, NULL);

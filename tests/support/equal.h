@@ -2,8 +2,8 @@
  *
  * In: a model, a KV type and texts. The reference of a row is plain decoding: one thread, one token at a time, alone. A
  * draw builds some sequences in some way (chunks, forks, truncation), runs chains and trees of them in one pass on 1..4
- * threads, in one call or grown in several, and compares every row. Out: how many rows were compared, and how many differed (each is printed). Used by
- * tests/equal (short) and tests/proof (5,000 draws on both models). */
+ * threads, in one call or grown in several, and compares every row. Out: how many rows were compared, and how many
+ * differed (each is printed). Used by tests/equal (short) and tests/proof (5,000 draws on both models). */
 #ifndef OTR_TESTS_EQUAL_H
 #define OTR_TESTS_EQUAL_H
 

@@ -15,6 +15,9 @@
     X(recycle)                                                                                                         \
     X(lookahead)                                                                                                       \
     X(draft)                                                                                                           \
+    X(lowbit)                                                                                                          \
+    X(skip)                                                                                                            \
+    X(exit)                                                                                                            \
     X(random)                                                                                                          \
     X(oracle)                                                                                                          \
     X(wrong_at_k)                                                                                                      \

@@ -1,7 +1,7 @@
 /* exit: the first layers of the target draft, with its final norm and head on their output.
  *
- *   layers=E        how many (a quarter of the model's)
- *   n_max, p_min    shadow.h
+ *   layers=E               how many (a quarter of the model's)
+ *   n_max, p_min, reach    shadow.h
  * A draft's rows are rows of the target's pass whose first E layers have run: verification runs layers [E, n_layer)
  * for all of them at once, and nothing is computed twice. Only a checkpoint that was trained for early exits predicts
  * well so; on others it is slower than plain decoding.

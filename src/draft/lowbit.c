@@ -2,7 +2,7 @@
  *
  *   type=Q4_0|Q4_1|Q8_0    the type of the drafter's matrices (Q4_1)
  *   head=0|1               the output matrix is lowered too (1)
- *   n_max, p_min           shadow.h
+ *   n_max, p_min, reach    shadow.h
  * For targets of F32, F16, BF16 or Q8_0 weights; the lower matrices are made in memory at open, everything else is the
  * target's. Its K and V are shared: the two models differ by rounding, so each reads the other's well.
  * Read next: shadow.h, load/lower.h. */

@@ -51,6 +51,8 @@ int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr
     int rc = draft_param_int(env, "n_max", 16, 1, TREE_MAX, &o->n_max, err);
     if (rc == OTR_OK)
         rc = draft_param_real(env, "p_min", 0, 0, 1, &o->p_min, err);
+    if (rc == OTR_OK)
+        rc = draft_param_real(env, "reach", -1, -1, 1, &o->reach, err);
     return rc;
 }
 
@@ -196,7 +198,7 @@ static bool grow(struct shadow *s, const struct shadow_opts *o, struct chain *c)
     t->entry[e].conf = conf;
     c->path[e] = id;
     c->reach *= chance(s, conf);
-    return t->n < o->n_max && t->n < c->ask->max_entries && c->reach >= worth(&s->pace) &&
+    return t->n < o->n_max && t->n < c->ask->max_entries && c->reach >= (o->reach < 0 ? worth(&s->pace) : o->reach) &&
            (id >= tokenizer_n_vocab(s->tok) || !tokenizer_is_end(s->tok, id));
 }
 

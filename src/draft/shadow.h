@@ -16,9 +16,10 @@
 struct shadow_opts {
     int n_max;    /* entries of a chain */
     double p_min; /* stop before a token whose row is less sure than this */
+    double reach; /* stop when a chain is less likely than this to be right so far; below 0: by time */
 };
-/* n_max=, p_min= of a method that drafts with a shadow. */
-#define SHADOW_PARAMS "n_max", "p_min"
+/* n_max=, p_min=, reach= of a method that drafts with a shadow. */
+#define SHADOW_PARAMS "n_max", "p_min", "reach"
 int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err);
 
 struct shadow;

@@ -3,6 +3,7 @@
  *   set=LETTERS     one for each layer: - a f b (skip_set.h); else the set that was found for this model, else
  *   search=N        tries on the fly, one a step, on tokens that the model wrote itself; then the best is kept (48)
  *   n_max           longest chain (8)
+ *   reach           shadow.h
  *   p_min           stop below this probability; else it moves with the share of tokens that were right
  * A search that finds no set worth its time ends in no drafts at all.
  * SRC: Draft & Verify (the stop), SWIFT (the search on the fly); methods/21 section 4. Read next: skip_set.h, shadow.h.

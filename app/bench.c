@@ -359,10 +359,11 @@ static int cmd_forward(int argc, char **argv)
 int cmd_bench(int argc, char **argv)
 {
     static const char text[] = "usage: outrider bench WHAT [flags]\n\n"
-                               "  kernels   products of one matrix with 1 to 16 tokens, for each type of weights\n"
-                               "  forward   whole passes of a model, of 1 to 16 rows\n"
-                               "  speed     tokens a second of replies and prompts\n"
-                               "  spec      drafted replies beside plain ones\n\n"
+                               "  kernels      products of one matrix with 1 to 16 tokens, for each type of weights\n"
+                               "  forward      whole passes of a model, of 1 to 16 rows\n"
+                               "  speed        tokens a second of replies and prompts\n"
+                               "  spec         drafted replies beside plain ones\n"
+                               "  skip-search  what --spec skip leaves out\n\n"
                                "  each has --help\n\nexample:\n";
     struct otr_err err;
     char q[40];
@@ -374,14 +375,16 @@ int cmd_bench(int argc, char **argv)
         return cmd_bench_speed(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "spec") == 0)
         return cmd_bench_spec(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "skip-search") == 0)
+        return cmd_bench_skip_search(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         printf("%s  %s bench kernels --type Q4_0 -t 1\n", text, cli_env.program);
         return cli_close_stdout();
     }
     if (argc > 1)
-        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels, forward, speed and spec",
+        OTR_FAIL(&err, ARG, "cannot measure (%s): bench knows kernels, forward, speed, spec and skip-search",
                  err_quote(q, sizeof q, argv[1], strlen(argv[1])));
     else
-        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels, forward, speed or spec");
+        OTR_FAIL(&err, ARG, "nothing to measure (bench): say kernels, forward, speed, spec or skip-search");
     return cli_usage(&err);
 }

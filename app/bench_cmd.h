@@ -24,5 +24,6 @@ void bench_progress_end(void);
 
 int cmd_bench_speed(int argc, char **argv); /* argv[0]: "speed" */
 int cmd_bench_spec(int argc, char **argv);
+int cmd_bench_skip_search(int argc, char **argv);
 
 #endif

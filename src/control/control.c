@@ -143,7 +143,7 @@ void control_learn(struct control *c, const struct step_record *r)
     for (int i = 0; i < r->n_seq; i++)
         ctx += r->seq[i].ctx;
     ctx /= r->n_seq; /* sequences of one batch count as their mean */
-    tm_see(&c->time, r->n_rows, ctx, r->forward_ms);
+    tm_see(&c->time, r->n_rows, ctx, r->forward_ms / (1 - r->early_share));
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     double gain_ms[CTL_MAX_DRAFTERS] = {0};
@@ -162,9 +162,9 @@ void control_learn(struct control *c, const struct step_record *r)
                 ac_see_path(&c->st[d].accept, o->tree, o->path, o->n_path, o->missed);
         }
         if (s->drafter >= 0 && c->drafter[s->drafter].runs) /* to the ms: its entries must pay for their rows, too */
-            gain_ms[s->drafter] += s->n_emitted * plain - r->forward_ms / r->n_seq;
+            gain_ms[s->drafter] += s->n_emitted * plain - (r->forward_ms + r->early_ms) / r->n_seq;
         else if (s->drafter >= 0 && s->n_emitted > 1)
             gain_ms[s->drafter] += (s->n_emitted - 1) * plain;
     }
-    pay(c, r, gain_ms, r->draft_ms + r->forward_ms + r->accept_ms + r->emit_ms + r->other_ms, plain);
+    pay(c, r, gain_ms, r->draft_ms + r->early_ms + r->forward_ms + r->accept_ms + r->emit_ms + r->other_ms, plain);
 }

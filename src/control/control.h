@@ -91,6 +91,8 @@ struct step_record {
     int asked[CTL_MAX_DRAFTERS];         /* sequences it was asked for */
     double prepare_ms[CTL_MAX_DRAFTERS]; /* before that: catching up with their histories */
     double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;
+    double early_share; /* part of a whole pass that ran before forward_ms: a drafter did the first layers */
+    double early_ms;    /* of these, what plain decoding would have needed too: no draft time */
 };
 void control_learn(struct control *c, const struct step_record *r);
 

@@ -22,10 +22,12 @@ enum draft_flags {
     DRAFT_GIVE_TREE = 16,
     DRAFT_GIVE_PROBS = 32, /* entries drawn by tree_draw */
     /* kinds */
-    DRAFT_HOSTILE = 64,    /* for tests: left out of `auto` and of short lists */
-    DRAFT_WRAPPER = 128,   /* stands around another method */
-    DRAFT_NEED_FILE = 256, /* cannot open without a file parameter */
-    DRAFT_RUNS_MODEL = 512 /* a model runs for every level: what it costs grows with the draft */
+    DRAFT_HOSTILE = 64,      /* for tests: left out of `auto` and of short lists */
+    DRAFT_WRAPPER = 128,     /* stands around another method */
+    DRAFT_NEED_FILE = 256,   /* cannot open without a file parameter */
+    DRAFT_RUNS_MODEL = 512,  /* a model runs for every level: what it costs grows with the draft */
+    DRAFT_IN_PASS = 1024,    /* its rows are the first layers of the target's own pass: draft_ask.pass */
+    DRAFT_NEED_TARGET = 2048 /* drafts with the target's own weights and KV; some targets cannot be had so */
 };
 
 /* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */
@@ -57,6 +59,14 @@ struct draft_env {
     int n_param;
 };
 
+/* The target's pass, begun with the newest row of every sequence of the step; nothing has run. A method adds rows of
+ * what it drafts, and leaves all of the pass's rows with the same first layers done: verification goes on from there.
+ */
+struct draft_pass {
+    struct fwd *f;
+    int n_layer; /* out: layers [0, n_layer) have run for all rows */
+};
+
 struct draft_ask {
     uint64_t seq;
     const int32_t *tok; /* [n] the committed history, all of it; the last one's row has not run yet */
@@ -72,6 +82,9 @@ struct draft_ask {
      * of its own over host->kv (the target's weights, layers left out, fewer bits) and commit none: then they leave no
      * trace. NULL without a model. */
     struct kv_seq *kv;
+    struct draft_pass *pass; /* DRAFT_IN_PASS; one for all asks */
+    int *row; /* [TREE_MAX + 1] of that pass: [0] of the newest token, given; of node k where the method ran it, else
+                 -1 as it was */
 };
 
 /* What became of a proposal, or of a sequence. */

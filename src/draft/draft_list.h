@@ -20,6 +20,9 @@
     X(slrs)                                                                                                            \
     X(hetero)                                                                                                          \
     X(md)                                                                                                              \
+    X(lowbit)                                                                                                          \
+    X(skip)                                                                                                            \
+    X(exit)                                                                                                            \
     X(random)                                                                                                          \
     X(oracle)                                                                                                          \
     X(wrong_at_k)                                                                                                      \

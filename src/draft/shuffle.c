@@ -44,11 +44,13 @@ static int shuffle_open(void **self, const struct draft_env *env, struct otr_err
     for (int i = 0; i < draft_count() && s->n < MAX_METHODS && rc == OTR_OK; i++) {
         const struct draft_method *m = draft_at(i);
         inner.n_param = (m->flags & DRAFT_RUNS_MODEL) && (m->flags & DRAFT_NEED_FILE);
-        if (m == &draft_shuffle || (m->flags & DRAFT_WRAPPER) || ((m->flags & DRAFT_RUNS_MODEL) && !model) ||
-            ((m->flags & DRAFT_NEED_FILE) && inner.n_param == 0))
+        if (m == &draft_shuffle || (m->flags & (DRAFT_WRAPPER | DRAFT_IN_PASS)) ||
+            ((m->flags & DRAFT_NEED_FILE) && (inner.n_param == 0 || !model)))
             continue;
         if ((rc = m->open(&s->self[s->n], &inner, err)) == OTR_OK)
             s->m[s->n++] = m;
+        else if (rc == OTR_E_UNSUPPORTED && (m->flags & DRAFT_NEED_TARGET))
+            rc = OTR_OK; /* not this target */
     }
     if (rc < 0) {
         shuffle_close(s);

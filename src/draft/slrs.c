@@ -20,7 +20,7 @@ static int walk_prepare(void *self, const struct psi *psi, const int *node, int 
 {
     struct walk *w = self;
     struct lm_row row[PSI_AT_ONCE];
-    if (node[0] == 0) /* its row ran */
+    if (n < 1 || node[0] == 0) /* its row ran */
         return OTR_OK;
     for (int i = 0; i < n; i++)
         row[i] = (struct lm_row){w->row[psi->node[node[i]].parent], psi->node[node[i]].id};

@@ -47,6 +47,8 @@ static int open_inner(struct wrap *w, const struct draft_env *env, int of, int o
         return OTR_FAIL(err, ARG, "a wrapper without a method (--spec): give of=METHOD");
     if (!(w->m = draft_find(env->param[of].value)))
         return draft_unknown(env->param[of].value, err);
+    if (w->m->flags & DRAFT_IN_PASS) /* a flag that the step must see before it asks */
+        return OTR_FAIL(err, UNSUPPORTED, "no wrapper (--spec) stands around %s", w->m->name);
     struct draft_param *p = calloc((size_t)env->n_param, sizeof *p);
     if (!p)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");

@@ -18,9 +18,9 @@
 /* One reply in a step. */
 struct turn {
     struct otr_reply *r;
-    struct tree *tree; /* what runs; n = 0: nothing drafted */
-    int drafter;       /* whose it is, or -1 */
-    int row0;          /* of the newest token; node i of the tree is row0 + i */
+    struct tree *tree;     /* what runs; n = 0: nothing drafted */
+    int drafter;           /* whose it is, or -1 */
+    int row[TREE_MAX + 1]; /* of the pass, by node of the tree; [0]: of the newest token */
     struct accept_verdict v;
     int n_emitted;
 };
@@ -38,6 +38,8 @@ struct step {
     struct step_seq *seq;      /* [cap] */
     struct step_offer *judged; /* [cap * n_d] */
     int *take, *of;            /* [cap] */
+    struct draft_pass pass;    /* of a drafter that works in it; f NULL: not begun */
+    int pass_d;                /* that drafter: the last one that was asked */
     struct step_record record;
     struct accept_scratch *scratch;
     int32_t path[TREE_MAX + 1];
@@ -141,20 +143,39 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
     a->sampling.seed = a->luck.key.seed;
 }
 
+/* The pass begins with the newest rows, for a drafter that works in it. */
+static int begin_pass(struct step *st)
+{
+    struct fwd_row *rows = st->e->rows;
+    for (int i = 0; i < st->n; i++) {
+        struct otr_seq *s = st->turn[i].r->s;
+        rows[i] = (struct fwd_row){.token = s->tok[s->n], .seq = s->kv, .parent = FWD_END};
+        for (int k = 0; k <= TREE_MAX; k++)
+            st->turn[i].row[k] = k == 0 ? i : -1;
+    }
+    st->e->last = NULL;
+    return fwd_begin(st->e->fwd, rows, st->n, NULL);
+}
+
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
 static void ask_one(struct step *st, int d)
 {
     const struct spec *sp = st->e->spec;
     const struct drafter *dr = &sp->d[d];
+    const bool in_pass = (dr->m->flags & DRAFT_IN_PASS) != 0;
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
             fill_ask(st, st->turn[i].r, st->plan[i].most[d], &st->ask[n]);
+            st->ask[n].pass = in_pass ? &st->pass : NULL;
+            st->ask[n].row = in_pass ? st->turn[i].row : NULL;
             tree_clear(&st->proposal[n]);
             st->of[n++] = i;
         }
-    if (n == 0)
+    st->pass.f = n > 0 ? NULL : st->pass.f; /* another one's pass ends here */
+    if (n == 0 || (in_pass && begin_pass(st) < 0))
         return;
+    st->pass = (struct draft_pass){.f = in_pass ? st->e->fwd : NULL};
     double clock = clock_ms();
     if (dr->m->prepare)
         dr->m->prepare(dr->self, st->ask, n);
@@ -162,6 +183,9 @@ static void ask_one(struct step *st, int d)
     const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
     st->record.ask_ms[d] = lap(&clock);
     st->record.asked[d] = n;
+    st->pass_d = d;
+    if (in_pass && (rc < 0 || st->pass.n_layer < 1))
+        st->pass.f = NULL; /* what it left is of no use */
     for (int j = 0; j < n && rc >= 0; j++) {
         struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
         if (st->proposal[j].n == 0 ||
@@ -204,9 +228,10 @@ static void step_ask(struct step *st)
         if (!(sp->d[d].m->flags & DRAFT_RUNS_MODEL))
             ask_one(st, d);
     control_narrow(sp->ctl, st->plan, st->n, st->offer);
-    for (int d = 0; d < sp->n_d; d++)
-        if (sp->d[d].m->flags & DRAFT_RUNS_MODEL)
-            ask_one(st, d);
+    for (int last = 0; last < 2; last++) /* WHY in the pass last: the others may run rows on the same cache */
+        for (int d = 0; d < sp->n_d; d++)
+            if ((sp->d[d].m->flags & DRAFT_RUNS_MODEL) && ((sp->d[d].m->flags & DRAFT_IN_PASS) != 0) == last)
+                ask_one(st, d);
     control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
     for (int i = 0; i < st->n; i++)
         if (st->take[i] >= 0) {
@@ -224,26 +249,71 @@ static int step_rows(struct step *st)
     for (int i = 0; i < st->n; i++) {
         struct turn *t = &st->turn[i];
         struct otr_seq *s = t->r->s;
-        t->row0 = n;
+        t->row[0] = n;
         rows[n++] = (struct fwd_row){.token = s->tok[s->n], .seq = s->kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
-        for (int k = 1; k < t->tree->n_node; k++)
+        for (int k = 1; k < t->tree->n_node; k++) {
+            t->row[k] = n;
             rows[n++] = (struct fwd_row){.token = t->tree->node_token[k],
                                          .seq = s->kv,
-                                         .parent = t->row0 + t->tree->node_parent[k],
+                                         .parent = t->row[t->tree->node_parent[k]],
                                          .keep = FWD_KEEP_LOGITS};
+        }
     }
     return n;
 }
 
-/* The pass, without the head where its rows are too many for one call. */
-static int step_forward(struct step *st, int n_rows, struct otr_err *err)
+/* The rest of a pass that a drafter has begun: its first layers for rows that it did not run, then the others for all.
+ * Rows of the pass that no tree has are left out where they stand last, and run along where they do not. */
+static int finish_pass(struct step *st, int *n_rows, struct otr_err *err)
 {
     struct otr_engine *e = st->e;
-    if (n_rows <= FWD_MAX_LOGITS)
-        return fwd_run(e->fwd, e->rows, n_rows, err);
-    for (int i = 0; i < n_rows; i++)
+    int used = 0, n = 0;
+    for (int i = 0; i < st->n; i++) {
+        struct turn *t = &st->turn[i];
+        for (int k = 1; k <= TREE_MAX; k++)
+            if (k >= t->tree->n_node || t->drafter != st->pass_d)
+                t->row[k] = -1;
+        for (int k = 0; k <= TREE_MAX; k++)
+            used = t->row[k] >= used ? t->row[k] + 1 : used;
+    }
+    fwd_cut(e->fwd, used);
+    for (int i = 0; i < st->n; i++) {
+        struct turn *t = &st->turn[i];
+        for (int k = 1; k < t->tree->n_node; k++)
+            if (t->row[k] < 0) {
+                t->row[k] = used + n;
+                e->rows[n++] = (struct fwd_row){
+                    .token = t->tree->node_token[k], .seq = t->r->s->kv, .parent = t->row[t->tree->node_parent[k]]};
+            }
+    }
+    *n_rows = used + n;
+    if (n > 0) {
+        const int rc = fwd_more(e->fwd, e->rows, n, err);
+        if (rc < 0)
+            return rc;
+        fwd_embed(e->fwd);
+        fwd_layers(e->fwd, 0, st->pass.n_layer);
+        fwd_rows_from(e->fwd, 0);
+    }
+    fwd_layers(e->fwd, st->pass.n_layer, e->m->info.n_layer);
+    return OTR_OK;
+}
+
+/* The pass. *whole: the head too; not where its rows are too many for one call, nor where the pass had begun. */
+static int step_forward(struct step *st, int *n_rows, bool *whole, struct otr_err *err)
+{
+    struct otr_engine *e = st->e;
+    *whole = false;
+    if (st->pass.f)
+        return finish_pass(st, n_rows, err);
+    const int n = *n_rows = step_rows(st);
+    if (n <= FWD_MAX_LOGITS) {
+        *whole = true;
+        return fwd_run(e->fwd, e->rows, n, err);
+    }
+    for (int i = 0; i < n; i++)
         e->rows[i].keep = 0;
-    const int rc = fwd_begin(e->fwd, e->rows, n_rows, err);
+    const int rc = fwd_begin(e->fwd, e->rows, n, err);
     if (rc < 0)
         return rc;
     fwd_embed(e->fwd);
@@ -273,14 +343,14 @@ static int32_t answer_pick(void *self, int node, struct otr_err *err)
 {
     const struct answer *a = self;
     const struct history h = history_at(a->st, a->t, node);
-    return engine_pick(a->st->e, a->t->row0 + node, &h, err);
+    return engine_pick(a->st->e, a->t->row[node], &h, err);
 }
 
 static int answer_dist(void *self, int node, struct dist *out, struct otr_err *err)
 {
     const struct answer *a = self;
     const struct history h = history_at(a->st, a->t, node);
-    return sampler_dist(a->st->e->sampler, fwd_logits(a->st->e->fwd, a->t->row0 + node), &h, out, err);
+    return sampler_dist(a->st->e->sampler, fwd_logits(a->st->e->fwd, a->t->row[node]), &h, out, err);
 }
 
 static int turn_accept(struct step *st, struct turn *t)
@@ -340,7 +410,7 @@ static int turn_emit(struct step *st, struct turn *t)
     assert(n > 0); /* a turn is of a reply that goes on */
     t->n_emitted = n;
     for (int i = 0; i < n; i++) /* the newest token, and all emitted ones but the last */
-        rows[i] = t->row0 + (i == 0 ? 0 : t->v.node[i - 1]);
+        rows[i] = t->row[i == 0 ? 0 : t->v.node[i - 1]];
     fwd_commit(st->e->fwd, s->kv, rows, n);
     memcpy(s->tok + s->n + 1, run, (size_t)n * sizeof *run);
     s->n += (size_t)n;
@@ -356,13 +426,13 @@ static int turn_emit(struct step *st, struct turn *t)
 static const float *seen_logits(void *self, int node)
 {
     const struct answer *a = self;
-    return fwd_logits(a->st->e->fwd, a->t->row0 + node);
+    return fwd_logits(a->st->e->fwd, a->t->row[node]);
 }
 
 static int32_t seen_best(void *self, int node)
 {
     const struct answer *a = self;
-    return fwd_argmax(a->st->e->fwd, a->t->row0 + node);
+    return fwd_argmax(a->st->e->fwd, a->t->row[node]);
 }
 
 /* Tells every drafter of one turn. WHY one by one: the logits of others may not be there any more. */
@@ -418,7 +488,7 @@ static int step_turns(struct step *st, bool whole, double *clock, struct otr_err
         int heads[FWD_MAX_LOGITS], n = 0, last = i;
         for (; last < st->n && n + st->turn[last].tree->n_node <= FWD_MAX_LOGITS; last++)
             for (int k = 0; k < st->turn[last].tree->n_node; k++)
-                heads[n++] = st->turn[last].row0 + k;
+                heads[n++] = st->turn[last].row[k];
         if (!whole) {
             const int rc = fwd_head(st->e->fwd, heads, n, err);
             if (rc < 0)
@@ -448,11 +518,38 @@ static void judge(struct step *st, int i)
     }
 }
 
+/* The part of a pass, by the bytes it reads, that layers [0, n) are. */
+static double layers_share(const struct weights *w, int n)
+{
+    const struct layer_weights *L = &w->layer[0];
+    const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
+    const double head = (double)mat_row_bytes(w->head.type, w->head.n_cols) * w->head.n_rows;
+    double layer = 0;
+    for (size_t i = 0; i < sizeof mats / sizeof *mats; i++)
+        layer += (double)mat_row_bytes(mats[i]->type, mats[i]->n_cols) * mats[i]->n_rows;
+    return n * layer / (w->hp.n_layer * layer + head);
+}
+
+/* A drafter in the pass also ran the first layers of the newest rows: no draft cost. */
+static void share_pass(struct step *st)
+{
+    const struct spec *sp = st->e->spec;
+    if (!st->pass.f)
+        return;
+    const double share = layers_share(st->e->m->w, st->pass.n_layer);
+    st->record.early_share = share;
+    double *ms = &st->record.ask_ms[st->pass_d];
+    const double first = share * control_time(sp->ctl, st->n, (int)st->turn[0].r->s->n);
+    st->record.early_ms = first < *ms ? first : *ms;
+    *ms -= st->record.early_ms;
+}
+
 static void step_learn(struct step *st, int n_rows)
 {
     struct spec *sp = st->e->spec;
     const double each = 1.0 / st->n;
     double draft_ms = 0;
+    share_pass(st);
     for (int d = 0; sp && d < sp->n_d; d++)
         draft_ms += st->record.ask_ms[d] + st->record.prepare_ms[d];
     st->record.draft_ms = draft_ms;
@@ -500,24 +597,26 @@ int otr_step(struct otr_engine *e, struct otr_reply *const *replies, int n, stru
     st->n = 0;
     tree_clear(&st->none);
     memset(&st->record, 0, sizeof st->record);
+    st->pass.f = NULL;
     for (int i = 0; i < n; i++)
         if (!otr_reply_done(replies[i]))
             st->turn[st->n++] = (struct turn){.r = replies[i]};
     double clock = clock_ms();
     step_ask(st);
     lap(&clock);
-    int n_rows = step_rows(st);
-    rc = step_forward(st, n_rows, &why);
+    int n_rows;
+    bool whole;
+    rc = step_forward(st, &n_rows, &whole, &why);
     if (rc == OTR_E_LIMIT && n_rows > st->n) { /* no page for the drafts: without them, then */
+        st->pass.f = NULL;
         for (int i = 0; i < st->n; i++) {
             st->turn[i].tree = &st->none;
             st->turn[i].drafter = -1;
         }
-        n_rows = step_rows(st);
-        rc = step_forward(st, n_rows, &why);
+        rc = step_forward(st, &n_rows, &whole, &why);
     }
     if (rc == OTR_OK)
-        rc = step_turns(st, n_rows <= FWD_MAX_LOGITS, &clock, &why);
+        rc = step_turns(st, whole, &clock, &why);
     for (int i = 0; i < st->n && rc < 0; i++) { /* the pass failed for all */
         st->turn[i].r->rc = rc;
         st->turn[i].r->err = why;

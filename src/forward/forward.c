@@ -57,6 +57,7 @@ static void carve(struct fwd *f, struct arena *a)
     f->use = arena_take(a, n * sizeof *f->use);
     f->logit_row = arena_take(a, n * sizeof *f->logit_row);
     f->arg_part = arena_take(a, n_thr * FWD_MAX_LOGITS * sizeof *f->arg_part);
+    f->skip = arena_take(a, (size_t)hp->n_layer);
     f->x[0] = floats(a, size_mul(n, d));
     f->x[1] = floats(a, size_mul(n, d));
     f->branch = floats(a, size_mul(n, d));
@@ -141,6 +142,14 @@ int fwd_set_taps(struct fwd *f, const int *layers, int n, struct otr_err *err)
     if (n > 0)
         memcpy(f->taps, layers, (size_t)n * sizeof *layers);
     return OTR_OK;
+}
+
+void fwd_set_skip(struct fwd *f, const unsigned char *skip)
+{
+    if (skip)
+        memcpy(f->skip, skip, (size_t)f->hp->n_layer);
+    else
+        memset(f->skip, 0, (size_t)f->hp->n_layer);
 }
 
 /* ---- the plan ---- */
@@ -278,6 +287,15 @@ int fwd_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_e
     f->counts.n_rows = f->n_row;
     f->counts.kv_bytes += kv_bytes_read(f);
     return first;
+}
+
+void fwd_cut(struct fwd *f, int n)
+{
+    const int all = f->n_row;
+    f->n_row = n;
+    plan_undo(f, all, f->n_use);
+    f->counts.n_rows = n;
+    fwd_rows_from(f, 0);
 }
 
 int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err)

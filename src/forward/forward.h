@@ -71,6 +71,10 @@ int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, str
 void fwd_destroy(struct fwd *f);
 /* Layers whose input (index n_layer: the last one's output) is kept for rows with FWD_KEEP_HIDDEN. Allocates. */
 int fwd_set_taps(struct fwd *f, const int *layers, int n, struct otr_err *err);
+/* Sub-layers that every pass leaves out: skip[l] is a sum of enum fwd_skip; NULL: none, as at first. Skipped attention
+ * writes no K and V, so rows of such a pass are for other such passes only: never to be committed. */
+enum fwd_skip { FWD_SKIP_ATTENTION = 1, FWD_SKIP_FFN = 2 };
+void fwd_set_skip(struct fwd *f, const unsigned char *skip); /* [n_layer], copied */
 
 int fwd_run(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
 
@@ -83,6 +87,8 @@ int fwd_begin(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_
  * the pass is as it was. */
 int fwd_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err);
 int fwd_run_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct otr_err *err); /* and all stages */
+/* Forgets rows [n, all), n >= 1, as if they had not been added. */
+void fwd_cut(struct fwd *f, int n);
 /* The stages work on rows [first, all) of the pass. So layers [0, e) may run row by row, and the others at once. */
 void fwd_rows_from(struct fwd *f, int first);
 void fwd_embed(struct fwd *f);

@@ -100,6 +100,7 @@ struct fwd {
     float *rope[2]; /* [n_ctx, n_rot] {cos, sin} pairs: by the base, by the local base; filled up to n_rope positions */
     int n_rope;
 
+    unsigned char *skip; /* [n_layer] enum fwd_skip */
     int taps[FWD_MAX_TAPS], n_tap;
     float *tap; /* [n_tap, n_batch, n_embd], own allocation */
 

@@ -214,7 +214,7 @@ static void gate_up(struct lane *ln, const struct layer_weights *L, void *const 
         }
 }
 
-void layer_run(struct lane *ln, int layer)
+static void attention_layer(struct lane *ln, int layer)
 {
     struct fwd *f = ln->f;
     const struct layer_weights *L = &f->w->layer[layer];
@@ -237,7 +237,13 @@ void layer_run(struct lane *ln, int layer)
     branch_product(ln, &L->o, L->o_b, L->post_attn_norm, act);
     phase_end(ln, FWD_OUTPUT);
     lane_barrier(ln);
-    act = input_norm(ln, L->ffn_norm, kind_bit(&L->gate) | kind_bit(&L->up), -1);
+}
+
+static void ffn_layer(struct lane *ln, int layer)
+{
+    struct fwd *f = ln->f;
+    const struct layer_weights *L = &f->w->layer[layer];
+    void *const *act = input_norm(ln, L->ffn_norm, kind_bit(&L->gate) | kind_bit(&L->up), -1);
     phase_end(ln, FWD_PACK);
     gate_up(ln, L, act);
     phase_end(ln, FWD_GATE_UP);
@@ -247,6 +253,15 @@ void layer_run(struct lane *ln, int layer)
     branch_product(ln, &L->down, L->down_b, L->post_ffn_norm, act);
     phase_end(ln, FWD_DOWN);
     lane_barrier(ln);
+}
+
+void layer_run(struct lane *ln, int layer)
+{
+    const unsigned skip = ln->f->skip[layer];
+    if (!(skip & FWD_SKIP_ATTENTION))
+        attention_layer(ln, layer);
+    if (!(skip & FWD_SKIP_FFN))
+        ffn_layer(ln, layer);
 }
 
 void residual_settle(struct lane *ln)

@@ -53,8 +53,8 @@ refused "one side" 2 "\(--ab\): two sides" kernels --ab c
 refused "no such side" 2 "\(--ab\): 'x' is no LEVEL" kernels --ab c,x
 refused "a comparison as JSON" 2 "--ab, --json" kernels --ab c,c --json
 
-refused "nothing to measure" 2 "kernels, forward, speed or spec" "$program" bench
-refused "unknown measurement" 2 "kernels, forward, speed and spec" "$program" bench everything
+refused "nothing to measure" 2 "kernels, forward, speed, spec or skip-search" "$program" bench
+refused "unknown measurement" 2 "kernels, forward, speed, spec and skip-search" "$program" bench everything
 refused "unknown type" 2 "\(--type\): 'Q3_K' is none of" kernels --type Q3_K
 refused "K and type" 2 "\(-K\): 96 is not a multiple of 256" "$program" bench kernels -K 96 -N 32 --mb 1 --type Q4_K
 refused "N" 2 "\(-N\): 100 is not a multiple of 32" "$program" bench kernels -N 100
@@ -104,6 +104,11 @@ same "forward: 16 rows of them" "$(grep -cE '^ +[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.
 refused "forward: a level among several" 1 "no kernel level 'x'" "$program" bench forward -m "$stories" --ctx 16 --mb 0 --passes 1 --levels x,c --json
 refused "forward: five levels" 2 "\(--level\): more than 4" "$program" bench forward -m "$stories" --levels c,c,c,c,c
 refused "forward: few rows a pass" 1 "\(-b\): 16 are measured" "$program" bench forward -m "$stories" --ctx 16 --mb 0 -b 8 --json
+"$program" bench skip-search -m "$stories" -n 120 --tries 30 --windows 2 --json > "$tmp/r.json"
+field "skip-search: keys" '" ".join(sorted(r))' "cost expected_speedup match set"
+field "skip-search: a letter a layer, the outer ones stay" '(len(r["set"]), r["set"][0], r["set"][4])' "(5, '-', '-')"
+field "skip-search: sense" '0 < r["match"] <= 1 and 0 < r["cost"] <= 1 <= r["expected_speedup"]' True
+refused "skip-search: too little text" 2 "\(-n\)" "$program" bench skip-search -m "$stories" -n 8
 "$program" bench speed -m "$stories" -d 16 -n 8 -p 4,300 --mb 8 --rounds 2 -t 2 --json > "$tmp/r.json"
 field "speed: keys" '" ".join(sorted(r))' \
     "depth kernel_level memory_gb_per_second model prompts replies_per_second reply_tokens roof_gb_per_second rounds threads weight_bytes"

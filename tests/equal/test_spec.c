@@ -50,9 +50,12 @@ static void each_method(struct spec_rig *s)
         w.draft_fixed = TREE_MAX;
         run(s, &w, 0, s->n / 2);
     }
-    static const char *const wrapped[] = {"fault:of=suffix,every=2", "delay:of=ngram-simple,ms=0.1",
+    static const char *const wrapped[] = {"fault:of=suffix,every=2",    "delay:of=ngram-simple,ms=0.1",
                                           "suffix:form=path,factor=16", "ngram-map-k4v:size_n=1",
-                                          "ngram-mod:n_match=1"};
+                                          "ngram-mod:n_match=1",        "fault:of=lowbit,every=3",
+                                          "lowbit:type=Q8_0,head=0",    "exit:layers=1",
+                                          "exit:layers=4,n_max=3",      "skip:set=-abf-",
+                                          "skip:set=b-b-b,n_max=3",     "skip:search=4"};
     for (size_t i = 0; i < sizeof wrapped / sizeof *wrapped; i++)
         run(s, &(struct sr_way){.method = wrapped[i], .draft_fixed = 16, .n_threads = 1, .n_batch = 1}, 0, s->n);
 }
@@ -73,6 +76,19 @@ static void company(struct spec_rig *s)
             w.draft_fixed = 0;
             run(s, &w, 0, s->n);
         }
+}
+
+/* The target drafts for itself, in its own pass or beside it, alone and among others, 1..8 replies at once. */
+static void self_drafts(struct spec_rig *s)
+{
+    static const char *const ways[] = {"exit:layers=2", "exit:layers=1 suffix", "lowbit exit:layers=3",
+                                       "exit:layers=2 exit:layers=4 lowbit skip:set=-ab--", "lowbit:type=Q4_0"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        for (int b = 1; b <= 8; b += b == 1 ? 2 : 5)
+            for (int fixed = 0; fixed <= 12; fixed += 6) {
+                struct sr_way w = {.method = ways[i], .draft_fixed = fixed, .n_threads = 1 + b % 3, .n_batch = b};
+                run(s, &w, 0, s->n);
+            }
 }
 
 static void on_model(const char *path, int n_prompt, int n_tok, bool warm, void (*ways)(struct spec_rig *s),
@@ -116,6 +132,12 @@ static void test_company(void **state)
     tiny(company, "stories260K, threads and batches");
 }
 
+static void test_self_drafts(void **state)
+{
+    (void)state;
+    tiny(self_drafts, "stories260K, the target drafts for itself");
+}
+
 static void two_ways(struct spec_rig *s)
 {
     run(s,
@@ -143,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_method),
         cmocka_unit_test(test_company),
+        cmocka_unit_test(test_self_drafts),
         cmocka_unit_test(test_smollm2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,7 +159,7 @@ static void test_refused(void **state)
     snprintf(params, sizeof params, ":model=%s", broken);
     refused(e, params, OTR_E_FORMAT, "the file is empty");
     unlink(broken);
-    refused(e, ":model=" TINY, OTR_E_ARG, "another tokenizer");
+    refused(e, ":model=" TINY, OTR_E_ARG, "another vocabulary");
     if (access(VOCAB_ONLY, R_OK) == 0)
         refused(e, ":model=" VOCAB_ONLY, OTR_E_UNSUPPORTED, "a vocabulary only");
     otr_engine_destroy(e);

@@ -1,7 +1,7 @@
 /* The law of whole replies through the engine: 200,000 of at least 5 tokens over at least 2 steps for every rule,
  * sampler chain, and drafters that draw and that choose; the bugs of verification-law.md 9 planted one by one; measured
  * acceptance against its formulas. Ten minutes on one core. usage: proof_law [test_every_rule | test_controller |
- * test_what_must_fail] */
+ * test_self_drafts | test_what_must_fail] */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,6 +27,12 @@ static void test_controller(void **state)
     assert_int_equal(le_controller(&rig, N), 0);
 }
 
+static void test_self_drafts(void **state)
+{
+    (void)state;
+    assert_int_equal(le_models(&rig, N), 0);
+}
+
 static void test_what_must_fail(void **state)
 {
     (void)state;
@@ -37,7 +43,7 @@ static void test_what_must_fail(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_rule), cmocka_unit_test(test_controller),
-                                       cmocka_unit_test(test_what_must_fail)};
+                                       cmocka_unit_test(test_self_drafts), cmocka_unit_test(test_what_must_fail)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     le_open(&rig, 7);

@@ -53,6 +53,8 @@ static int run_ways(struct spec_rig *r, const char *ways, long block, struct otr
         w.method = draft_at(i)->name;
         if (!(draft_at(i)->flags & (DRAFT_WRAPPER | DRAFT_NEED_FILE)))
             rc = sr_run(r, &w, 0, r->n, err);
+        if (rc == OTR_E_UNSUPPORTED && (draft_at(i)->flags & DRAFT_NEED_TARGET))
+            rc = OTR_OK; /* not this target */
     }
     if (rc == OTR_OK && (both || strcmp(ways, "shuffle") == 0)) {
         w.method = "shuffle";

@@ -17,6 +17,12 @@ static void test_every_rule(void **state)
     assert_int_equal(le_every_rule(&rig, N, 5), 0);
 }
 
+static void test_self_drafts(void **state)
+{
+    (void)state;
+    assert_int_equal(le_models(&rig, N), 0);
+}
+
 static void test_what_must_fail(void **state)
 {
     (void)state;
@@ -26,7 +32,8 @@ static void test_what_must_fail(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_rule), cmocka_unit_test(test_what_must_fail)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_rule), cmocka_unit_test(test_self_drafts),
+                                       cmocka_unit_test(test_what_must_fail)};
     le_open(&rig, 7);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     le_close(&rig);

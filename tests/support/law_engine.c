@@ -458,16 +458,20 @@ static void run_open(struct run *u, const struct le_rig *r, const struct le_case
     struct otr_err err = {0};
     u->e = open_engine(r);
     u->out = out;
-    u->d = (struct law_drafter){.c = c, .shape = law_shape_find(c->shape)};
-    const struct otr_spec spec = {.methods = stand_in,
+    u->d = (struct law_drafter){.c = c, .shape = law_shape_find(c->shape ? c->shape : "k2")};
+    const struct otr_spec spec = {.methods = c->method ? &c->method : stand_in,
                                   .n_methods = 1,
                                   .verify = accept_rule_name(c->rule),
-                                  .draft_fixed = c->controller ? 0 : u->d.shape->n};
+                                  .draft_fixed = c->controller ? 0
+                                                 : c->method   ? LE_DEPTH
+                                                               : u->d.shape->n};
     must(otr_engine_speculate(u->e, &spec, &err), &err);
-    struct drafter *d = &u->e->spec->d[0]; /* the engine never asks which method it holds */
-    d->m->close(d->self);
-    d->m = &law_method;
-    d->self = &u->d;
+    if (!c->method) {
+        struct drafter *d = &u->e->spec->d[0]; /* the engine never asks which method it holds */
+        d->m->close(d->self);
+        d->m = &law_method;
+        d->self = &u->d;
+    }
     /* so many tokens that they never limit a draft; a reply is closed after LE_TOK */
     u->g = (struct otr_gen){.max_tokens = LE_TOK + 10, .ignore_eos = true};
     le_sampling(c->chain, &u->g.sampling);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_AT_ONCE = 8 };
+enum { MAX_AT_ONCE = 8, MAX_METHODS = 4 };
 
 struct otr_gen sr_settings(const struct spec_rig *s, int i)
 {
@@ -140,11 +140,14 @@ static void compare(struct spec_rig *s, const struct sr_way *w, int i, const str
 int sr_run(struct spec_rig *s, const struct sr_way *w, int from, int to, struct otr_err *err)
 {
     struct otr_engine *e = NULL;
-    const struct otr_spec sp = {.methods = w->method ? &w->method : NULL,
-                                .n_methods = w->method ? 1 : 0,
-                                .verify = w->verify,
-                                .draft_fixed = w->draft_fixed,
-                                .seed = w->seed};
+    const char *method[MAX_METHODS];
+    char words[256];
+    size_t n_method = 0;
+    snprintf(words, sizeof words, "%s", w->method ? w->method : "");
+    for (char *m = strtok(words, " "); m && n_method < MAX_METHODS; m = strtok(NULL, " "))
+        method[n_method++] = m;
+    const struct otr_spec sp = {
+        .methods = method, .n_methods = n_method, .verify = w->verify, .draft_fixed = w->draft_fixed, .seed = w->seed};
     int rc = engine_open(s, w->n_threads, w->n_batch, w->kv_type, &e, err);
     if (rc == OTR_OK)
         rc = otr_engine_speculate(e, &sp, err);

@@ -32,7 +32,7 @@ int sr_open(struct spec_rig *s, struct otr_model *m, const int32_t *const *promp
 void sr_close(struct spec_rig *s);
 
 struct sr_way {                          /* one way to draft them */
-    const char *method;                  /* "suffix:form=path"; NULL: auto */
+    const char *method;                  /* "suffix:form=path", or several, by spaces; NULL: auto */
     const char *verify;                  /* NULL: gumbel */
     int draft_fixed, n_threads, n_batch; /* n_batch: replies at once, 1..8 */
     bool predict;                        /* the plain reply is handed over as the predicted text */

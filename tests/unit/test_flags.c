@@ -351,7 +351,7 @@ static void test_spec_vllm(void **state)
     SC_REFUSED("method not supported yet (--spec eagle3): heads of a model come with a later version; -md FILE drafts "
                "with a second model (--spec help)",
                "{\"method\": \"eagle3\", \"model\": \"a/b\"}");
-    SPEC("md:model=a/b", 5, "", "-sc", "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
+    SPEC("draft:model=a/b", 5, "", "-sc", "{\"model\": \"a/b\", \"num_speculative_tokens\": 5}");
     SC_REFUSED("unknown key (--speculative-config): the nearest of 'num_speculative_token' is num_speculative_tokens",
                "{\"num_speculative_token\": 5}");
     SC_REFUSED("bad value (--speculative-config, num_speculative_tokens): it is a whole number from 1 to 31",

@@ -452,6 +452,58 @@ static void test_damage_is_reported(void **state)
     }
 }
 
+/* Left-out sub-layers: whole layers as if their range was not run; single ones as if their last product gave zeros. */
+static void test_skip(void **state)
+{
+    struct rig *r = rig_of(state);
+    struct fwd *f = r->e->fwd;
+    const int n_layer = r->m->info.n_layer;
+    const size_t last = N_TOK - 1;
+    unsigned char skip[64] = {0};
+    struct fwd_row rows[N_TOK];
+    assert_true(n_layer >= 4 && n_layer < 64);
+    chain(r, rows);
+    assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+    float *all = copy_of(fwd_logits(f, last), r->logit_bytes);
+    assert_int_equal(fwd_begin(f, rows, N_TOK, NULL), OTR_OK);
+    fwd_embed(f);
+    fwd_layers(f, 0, 1);
+    fwd_layers(f, 3, n_layer);
+    assert_int_equal(fwd_head(f, (int[]){last}, 1, NULL), OTR_OK);
+    float *without = copy_of(fwd_logits(f, last), r->logit_bytes);
+    skip[1] = skip[2] = FWD_SKIP_ATTENTION | FWD_SKIP_FFN;
+    fwd_set_skip(f, skip);
+    assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+    assert_memory_equal(fwd_logits(f, last), without, r->logit_bytes);
+    assert_true(memcmp(all, without, r->logit_bytes) != 0);
+
+    struct layer_weights *L = &r->m->w->layer[1];
+    const struct mat o = L->o, down = L->down;
+    void *zero = aligned_alloc(64, 1 << 20);
+    assert_non_null(zero);
+    memset(zero, 0, 1 << 20);
+    for (int part = 0; part < 2; part++) {
+        memset(skip, 0, sizeof skip);
+        skip[1] = part ? FWD_SKIP_FFN : FWD_SKIP_ATTENTION;
+        fwd_set_skip(f, skip);
+        assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+        float *skipped = copy_of(fwd_logits(f, last), r->logit_bytes);
+        fwd_set_skip(f, NULL);
+        (part ? &L->down : &L->o)->data = zero;
+        assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+        L->o = o;
+        L->down = down;
+        assert_memory_equal(fwd_logits(f, last), skipped, r->logit_bytes);
+        assert_true(memcmp(all, skipped, r->logit_bytes) != 0);
+        free(skipped);
+    }
+    assert_int_equal(fwd_run(f, rows, N_TOK, NULL), OTR_OK);
+    assert_memory_equal(fwd_logits(f, last), all, r->logit_bytes);
+    free(zero);
+    free(without);
+    free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +511,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hidden_states_move, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_with_an_embedding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_skip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_pass_grows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_growth_refused, set_up, tear_down),

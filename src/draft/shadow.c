@@ -1,0 +1,276 @@
+/* Owns the pass of a shadow and the growing of its chains. See shadow.h. */
+#include "draft/shadow.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "draft/draft_row.h"
+
+enum {
+    MAX_CHAINS = FWD_MAX_LOGITS, /* of one pass */
+};
+
+/* How often an entry was right whose row was about as sure: lead of the first candidate over the second, in half
+ * nats. */
+enum { N_LEAD = 16, MEMORY = 128 };
+struct lead {
+    double tried, right;
+};
+
+#define ROW_MORE 1.2 /* what an entry costs beside its row: its draw, and its row of the target's pass */
+
+/* Moving times, in ms. WHY not the controller's: it decides before the rows are known, this between them. */
+struct pace {
+    double t_last, row_ms, token_ms; /* when the last proposal began; one row of a chain; one token of the text */
+    size_t n_new;                    /* tokens since then */
+};
+
+/* One chain on its way. */
+struct chain {
+    const struct draft_ask *ask;
+    struct tree *tree;
+    int row;      /* of the pass: the one that predicts the next entry */
+    double reach; /* the chance that all it holds is right */
+    int32_t path[TREE_MAX];
+};
+
+struct shadow {
+    struct fwd *f; /* its own, or of the running ask */
+    bool owns;     /* false: rows are the first layers of the target's pass */
+    int n_exit;    /* layers of a row then */
+    struct draft_row row;
+    const struct tokenizer *tok;
+    struct lead lead[N_LEAD];
+    struct pace pace;
+    struct chain chain[MAX_CHAINS];
+};
+
+int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err)
+{
+    int rc = draft_param_int(env, "n_max", 16, 1, TREE_MAX, &o->n_max, err);
+    if (rc == OTR_OK)
+        rc = draft_param_real(env, "p_min", 0, 0, 1, &o->p_min, err);
+    if (rc == OTR_OK)
+        rc = draft_param_real(env, "reach", -1, -1, 1, &o->reach, err);
+    return rc;
+}
+
+void shadow_close(struct shadow *s)
+{
+    if (!s)
+        return;
+    draft_row_close(&s->row);
+    if (s->owns)
+        fwd_destroy(s->f);
+    free(s);
+}
+
+static int shadow_create(struct shadow **out, const struct draft_env *env, const struct kernels *k, struct otr_err *err)
+{
+    struct shadow *s = calloc(1, sizeof *s);
+    if (!s)
+        return OTR_FAIL(err, NOMEM, "no memory for a drafter");
+    s->tok = env->tok;
+    const int rc = draft_row_open(&s->row, env->n_vocab, k, env->host->pool, err);
+    if (rc < 0) {
+        shadow_close(s);
+        return rc;
+    }
+    *out = s;
+    return OTR_OK;
+}
+
+int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, struct otr_err *err)
+{
+    const struct fwd_opts fo = {.n_batch = MAX_CHAINS * (TREE_MAX + 1), .n_ctx = env->host->n_ctx};
+    struct shadow *s = NULL;
+    int rc = shadow_create(&s, env, &w->kern, err);
+    if (rc < 0)
+        return rc;
+    s->owns = true;
+    if ((rc = fwd_create(&s->f, w, env->host->pool, env->host->kv, &fo, err)) < 0) {
+        shadow_close(s);
+        return rc;
+    }
+    *out = s;
+    return OTR_OK;
+}
+
+int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_layer, struct otr_err *err)
+{
+    const int rc = shadow_create(out, env, &env->host->weights->kern, err);
+    if (rc == OTR_OK)
+        (*out)->n_exit = n_layer;
+    return rc;
+}
+
+struct fwd *shadow_fwd(struct shadow *s)
+{
+    return s->f;
+}
+
+/* ---- when to stop ---- */
+
+/* Two-way probability of the first candidate against the second: it says the lead, and serves as the confidence. */
+static float conf_of(const double *p, int n)
+{
+    return n > 1 ? (float)(p[0] / (p[0] + p[1])) : 1.0f;
+}
+
+static int lead_class(float conf) /* of an entry that somebody else made, maybe: any number or none */
+{
+    if (!(conf < 1))
+        return N_LEAD - 1;
+    const double lead = conf > 0.5f ? 2 * log((double)conf / (1 - (double)conf)) : 0;
+    return lead < N_LEAD - 1 ? (int)lead : N_LEAD - 1;
+}
+
+static double chance(const struct shadow *s, float conf)
+{
+    const struct lead *l = &s->lead[lead_class(conf)];
+    const double before = 0.5 + 0.5 * (double)conf, weight = 4;
+    return (l->right + weight * before) / (l->tried + weight);
+}
+
+/* The least chance that is worth a row: nothing is known at first, and then everything above a half is. */
+static double worth(const struct pace *p)
+{
+    const double w = p->token_ms > 0 ? ROW_MORE * p->row_ms / p->token_ms : 0.5;
+    return fmin(fmax(w, 0.05), 0.95);
+}
+
+static void mean(double *m, double x)
+{
+    *m = *m > 0 ? *m + 0.1 * (x - *m) : x;
+}
+
+static void pace_begin(struct pace *p)
+{
+    const double now = clock_ms();
+    if (p->t_last > 0 && p->n_new > 0)
+        mean(&p->token_ms, (now - p->t_last) / (double)p->n_new);
+    p->t_last = now;
+    p->n_new = 0;
+}
+
+static void see(struct shadow *s, float conf, bool right)
+{
+    struct lead *l = &s->lead[lead_class(conf)];
+    if (l->tried >= MEMORY) {
+        l->right *= (MEMORY - 1) / l->tried;
+        l->tried = MEMORY - 1;
+    }
+    l->tried += 1;
+    l->right += right;
+}
+
+void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen)
+{
+    for (int i = 0; i < n_seen; i++) {
+        const struct draft_seen *e = &seen[i];
+        if (e->event != SEEN_STEP)
+            continue;
+        s->pace.n_new += e->n_new;
+        if (!e->mine)
+            continue;
+        /* a chain: n_path entries were right, the next was not (or stood behind an end: rare, and no harm) */
+        for (int k = 0; k < e->tree->n && k <= e->n_path; k++)
+            see(s, e->tree->entry[k].conf, k < e->n_path);
+    }
+}
+
+/* ---- chains ---- */
+
+/* One entry more, if the chain is worth it; whether it goes on after that. Rule R1: the stop looks at the row and at
+ * entries already kept. */
+static bool grow(struct shadow *s, const struct shadow_opts *o, struct chain *c)
+{
+    struct tree *t = c->tree;
+    if (t->n >= c->ask->max_entries ||
+        draft_row_make(&s->row, c->ask, c->path, t->n, fwd_logits(s->f, c->row), NULL) < 0 || s->row.p[0] < o->p_min)
+        return false;
+    const float conf = conf_of(s->row.p, s->row.n);
+    const int e = tree_draw(t, t->n - 1, s->row.id, s->row.p, s->row.n, &c->ask->luck);
+    if (e < 0)
+        return false;
+    const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
+    t->entry[e].conf = conf;
+    c->path[e] = id;
+    c->reach *= chance(s, conf);
+    return t->n < o->n_max && t->n < c->ask->max_entries && c->reach >= (o->reach < 0 ? worth(&s->pace) : o->reach) &&
+           (id >= tokenizer_n_vocab(s->tok) || !tokenizer_is_end(s->tok, id));
+}
+
+/* Runs the rows of n chains, which then know theirs. */
+static int run_rows(struct shadow *s, const struct fwd_row *row, const int *live, int n, bool first)
+{
+    int heads[MAX_CHAINS], at = 0;
+    if (s->owns)
+        at = first ? fwd_run(s->f, row, n, NULL) : fwd_run_more(s->f, row, n, NULL);
+    else if (!first) /* the first rows are in the pass already */
+        at = fwd_more(s->f, row, n, NULL);
+    if (at < 0)
+        return at;
+    for (int k = 0; k < n; k++) {
+        struct chain *c = &s->chain[live[k]];
+        c->row = !s->owns && first ? c->ask->row[0] : at + k;
+        if (!s->owns)
+            c->ask->row[c->tree->n] = c->row;
+        heads[k] = c->row;
+    }
+    if (s->owns)
+        return OTR_OK;
+    fwd_embed(s->f);
+    fwd_layers(s->f, 0, s->n_exit);
+    return fwd_head(s->f, heads, n, NULL);
+}
+
+static int propose_some(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n,
+                        struct tree *out)
+{
+    struct fwd_row row[MAX_CHAINS] = {{0}};
+    int live[MAX_CHAINS] = {0}, n_live = n;
+    for (int i = 0; i < n; i++) {
+        s->chain[i] = (struct chain){.ask = &ask[i], .tree = &out[i], .reach = 1};
+        row[i] = (struct fwd_row){
+            .token = ask[i].tok[ask[i].n - 1], .seq = ask[i].kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+        live[i] = i;
+    }
+    int rc = run_rows(s, row, live, n, true);
+    while (rc == OTR_OK) {
+        int m = 0;
+        for (int k = 0; k < n_live; k++) {
+            struct chain *c = &s->chain[live[k]];
+            if (!grow(s, o, c))
+                continue;
+            row[m] = (struct fwd_row){
+                .token = c->path[c->tree->n - 1], .seq = c->ask->kv, .parent = c->row, .keep = FWD_KEEP_LOGITS};
+            live[m++] = live[k];
+        }
+        if ((n_live = m) == 0)
+            break;
+        const double t0 = clock_ms();
+        if ((rc = run_rows(s, row, live, n_live, false)) == OTR_OK)
+            mean(&s->pace.row_ms, (clock_ms() - t0) / n_live);
+    }
+    for (int i = 0; i < n && s->owns; i++) /* reserved pages go back */
+        kv_truncate(ask[i].kv, kv_len(ask[i].kv));
+    return rc == OTR_E_LIMIT ? OTR_OK : rc; /* no page for more: what there is may still be right */
+}
+
+int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n_ask,
+                   struct tree *out)
+{
+    int rc = OTR_OK;
+    pace_begin(&s->pace);
+    if (!s->owns) { /* one pass for all: what it has no heads for is not drafted */
+        s->f = ask->pass->f;
+        rc = propose_some(s, o, ask, n_ask < MAX_CHAINS ? n_ask : MAX_CHAINS, out);
+        ask->pass->n_layer = s->n_exit;
+        return rc;
+    }
+    for (int i = 0; i < n_ask && rc == OTR_OK; i += MAX_CHAINS)
+        rc = propose_some(s, o, ask + i, n_ask - i < MAX_CHAINS ? n_ask - i : MAX_CHAINS, out + i);
+    return rc;
+}

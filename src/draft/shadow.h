@@ -1,0 +1,37 @@
+/* A drafter's pass that stands on the target's own keys and values: the same model made cheaper (other weights of the
+ * same shape, or sub-layers left out), whose rows continue the target's committed end.
+ *
+ * In: asks. Out: chains. There is no prompt to process and nothing to catch up with: the committed K and V of the
+ * target are read as they are, and stand in well for the cheaper model's own. The rows of a draft are never committed.
+ * INV: the target's committed K and V are not written. Drafted rows lie in reserved places behind the committed end,
+ *      which the target's pass writes before it reads them; reserved pages go back before the call ends.
+ * A chain ends where one row more costs more than it promises: its own time against the time that a token takes now,
+ * the chance that the chain is right so far from what became of earlier rows with the same lead of the first candidate.
+ * Read next: lowbit.c, exit.c, skip.c. */
+#ifndef OTR_DRAFT_SHADOW_H
+#define OTR_DRAFT_SHADOW_H
+
+#include "draft/draft.h"
+
+struct shadow_opts {
+    int n_max;    /* entries of a chain */
+    double p_min; /* stop before a token whose row is less sure than this */
+    double reach; /* stop when a chain is less likely than this to be right so far; below 0: by time */
+};
+/* n_max=, p_min=, reach= of a method that drafts with a shadow. */
+#define SHADOW_PARAMS "n_max", "p_min", "reach"
+int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err);
+
+struct shadow;
+/* w: of the target's shape; they and the env's pool and KV must outlive it. */
+int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, struct otr_err *err);
+/* Chains in the target's own pass, on its first n_layer layers, for a method that is DRAFT_IN_PASS. */
+int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_layer, struct otr_err *err);
+void shadow_close(struct shadow *s);
+struct fwd *shadow_fwd(struct shadow *s);
+/* A chain for each ask, whose trees come cleared. Negative: the pass failed; what was drafted before stays. */
+int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n_ask,
+                   struct tree *out);
+void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen);
+
+#endif

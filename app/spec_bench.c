@@ -66,8 +66,8 @@ static int open_named(struct spec_bench *b, const char *name, struct spec **out,
 /* All that draft from text alone; those of `auto` first, whose bounds are shown. */
 static int open_recorded(struct spec_bench *b, struct otr_err *err)
 {
-    const uint32_t without = DRAFT_HOSTILE | DRAFT_WRAPPER | DRAFT_NEED_FILE | DRAFT_NEED_DIST | DRAFT_NEED_HIDDEN |
-                             DRAFT_RUNS_MODEL;
+    const uint32_t without =
+        DRAFT_HOSTILE | DRAFT_WRAPPER | DRAFT_NEED_FILE | DRAFT_NEED_DIST | DRAFT_NEED_HIDDEN | DRAFT_RUNS_MODEL;
     char names[512] = "auto";
     size_t n;
     const char *const *automatic = spec_auto(&n);

@@ -93,6 +93,19 @@ static int plan_length(struct control *c, int d, const struct ctl_seq *seq, int 
     return s->worth || s->purse >= START_STEPS * plain_ms ? len : 0;
 }
 
+/* WHY a drafter that works beside the pass saves first: one step says nothing of it, it drafts from the next one on. */
+static bool can_pay(struct control *c, int d, double plain_ms)
+{
+    struct ctl_state *s = &c->st[d];
+    if (!c->drafter[d].beside)
+        return s->purse >= 0;
+    if (!s->met)
+        s->purse = START_STEPS * plain_ms;
+    s->worth = s->purse >= (s->worth ? 0 : START_STEPS * plain_ms);
+    s->met = true;
+    return s->worth;
+}
+
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 {
     const bool fixed = c->o.fixed_entries >= 0;
@@ -110,7 +123,7 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
         for (int i = 0; i < n_seq; i++) {
             struct ctl_seq *s = &seq[i];
             s->most[d] = (unsigned char)(len < s->budget ? len : s->budget);
-            if (blind || s->most[d] < c->o.min_entries || (!fixed && c->st[d].purse < 0))
+            if (blind || s->most[d] < c->o.min_entries || (!fixed && !can_pay(c, d, tm_time(&c->time, n_seq, s->ctx))))
                 s->asked &= ~(1ull << d);
         }
     }
@@ -121,6 +134,25 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 static void mean(double *m, double x)
 {
     *m = *m > 0 ? *m + MEAN * (x - *m) : x;
+}
+
+/* Learns T from a pass. Where threads were lent, it took longer by a factor, which is learnt from passes without drafts
+ * and says what the same pass would have taken; the rest is returned: it is for who has the threads to pay. */
+static double see_pass(struct control *c, const struct step_record *r, int ctx, double ms)
+{
+    const double t = tm_time(&c->time, r->n_rows, ctx);
+    bool lent = false;
+    for (int d = 0; d < c->o.n_drafter; d++)
+        lent |= r->lent[d];
+    if (!lent || t <= 0) {
+        tm_see(&c->time, r->n_rows, ctx, ms);
+        return 0;
+    }
+    if (r->n_rows == r->n_seq || c->lent <= 0)
+        mean(&c->lent, ms / t > 1 ? ms / t : 1);
+    if (r->n_rows > r->n_seq)
+        tm_see(&c->time, r->n_rows, ctx, ms / c->lent);
+    return ms - ms / c->lent;
 }
 
 /* gain_ms: by drafter, what plain steps for its accepted tokens would have taken. */
@@ -143,10 +175,13 @@ void control_learn(struct control *c, const struct step_record *r)
     for (int i = 0; i < r->n_seq; i++)
         ctx += r->seq[i].ctx;
     ctx /= r->n_seq; /* sequences of one batch count as their mean */
-    tm_see(&c->time, r->n_rows, ctx, r->forward_ms / (1 - r->early_share));
+    const double lent_ms = see_pass(c, r, ctx, r->forward_ms / (1 - r->early_share));
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     double gain_ms[CTL_MAX_DRAFTERS] = {0};
+    for (int d = 0; d < c->o.n_drafter; d++)
+        if (r->lent[d])
+            gain_ms[d] -= lent_ms;
     for (int d = 0; d < c->o.n_drafter; d++)
         if (c->drafter[d].runs)
             dc_see(&c->st[d].cost, r->depth[d], r->ask_ms[d]);

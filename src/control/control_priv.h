@@ -25,6 +25,7 @@ struct control {
     struct ctl_state st[CTL_MAX_DRAFTERS];
     struct time_model time;
     double rest_ms; /* accept, emit and the like of one sequence's step; moving mean */
+    double lent;    /* how many times as long a pass takes while threads are lent; moving mean, 0: not known */
 };
 
 /* state.c: what was learnt, as text. A file that cannot be read or is not sound changes nothing. */

@@ -37,13 +37,15 @@ static void write_text(struct rig *r, int i, float temp)
     struct otr_seq *s;
     struct otr_err err = {0};
     int32_t *t = r->text[i];
-    static struct otr_logit_bias bias = {100, -2};
+    static struct otr_logit_bias bias[40];
     r->sp[i] = otr_sampling_default();
     r->sp[i].temp = temp;
     r->sp[i].seed = 5 + (uint64_t)i;
     if (i == 1) { /* settings that point to memory of the caller */
-        r->sp[i].bias = &bias;
-        r->sp[i].n_bias = 1;
+        for (int k = 0; k < 40; k++)
+            bias[k] = (struct otr_logit_bias){261 + 5 * k, 2.5f};
+        r->sp[i].bias = bias;
+        r->sp[i].n_bias = 40;
         r->sp[i].repeat_penalty = 1.2f;
         r->sp[i].penalty_last_n = 16;
     }

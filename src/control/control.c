@@ -11,9 +11,11 @@
 #define PROBE_SHARE 0.01 /* of the time, for each drafter that earns nothing */
 #define PURSE_STEPS 8    /* a purse holds at most so many plain steps' time */
 #define MEAN 0.05        /* share of the newest in a moving mean */
-#define START_STEPS                                                                                                    \
-    2 /* plain steps' time that a drafter that runs a model is lent at first, and must have saved for                  \
-       * a probe once it does not pay */
+/* Plain steps' time that a drafter that runs a model is lent at first, and must have saved for a probe once it does not
+ * pay; more for one that works beside the pass, whose first steps cannot bring anything. */
+#define START_STEPS 2
+#define BESIDE_STEPS 4
+#define BESIDE_AFTER 8     /* passes: what it costs is what they take longer with it */
 enum { FIRST_LENGTH = 3 }; /* of its first draft: what it costs is not known yet */
 
 int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err)
@@ -99,9 +101,11 @@ static bool can_pay(struct control *c, int d, double plain_ms)
     struct ctl_state *s = &c->st[d];
     if (!c->drafter[d].beside)
         return s->purse >= 0;
+    if (c->time.n < BESIDE_AFTER)
+        return false;
     if (!s->met)
-        s->purse = START_STEPS * plain_ms;
-    s->worth = s->purse >= (s->worth ? 0 : START_STEPS * plain_ms);
+        s->purse = BESIDE_STEPS * plain_ms;
+    s->worth = s->purse >= (s->worth ? 0 : BESIDE_STEPS * plain_ms);
     s->met = true;
     return s->worth;
 }
@@ -151,7 +155,7 @@ static double see_pass(struct control *c, const struct step_record *r, int ctx, 
     if (r->n_rows == r->n_seq || c->lent <= 0)
         mean(&c->lent, ms / t > 1 ? ms / t : 1);
     if (r->n_rows > r->n_seq)
-        tm_see(&c->time, r->n_rows, ctx, ms / c->lent);
+        tm_see_ratio(&c->time, r->n_rows, ctx, ms / c->lent / tm_time(&c->time, 1, ctx));
     return ms - ms / c->lent;
 }
 

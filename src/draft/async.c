@@ -4,9 +4,10 @@
  * prepared for, or is late: the step is a plain one then, and exact as ever. The target leaves `leave` of its threads
  * out of a pass beside which the thread works (as many as it takes to have a core for each, where not given), so that
  * the two do not wait for each other's time slices; what that costs the pass is charged to this drafter (control.h).
- * WHY not in `auto`: on two cores it gives up half of the target's; SPEED.md says where that loses.
- * The paper's sampling, which makes the draft's law favour prepared tokens, is left out: entries are chosen here.
- * SRC: Saguaro (2603.03251); methods/21 section 8. Read next: beside.h, draft_model.c. */
+ * threads above 1 are for machines with cores to spare: two teams that share a core wait for each other at every
+ * barrier. WHY not in `auto`: on two cores it gives up half of the target's; SPEED.md says where that loses. The
+ * paper's sampling, which makes the draft's law favour prepared tokens, is left out: entries are chosen here. SRC:
+ * Saguaro (2603.03251); methods/21 section 8. Read next: beside.h, draft_model.c. */
 #include <stdlib.h>
 
 #include "draft/beside.h"

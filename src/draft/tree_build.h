@@ -51,6 +51,7 @@ struct tree_grow {
 };
 
 struct tree_opts {
+    /* depth: entries of a path, and passes of the drafter */
     int top_k, depth, nodes; /* candidates of a row and rows of a level; caps on the plan of the controller */
     double gain;             /* tokens that a level more must promise; below 0: as the ask says */
     const char *shape;       /* name or file */

@@ -68,13 +68,13 @@ double ac_chance(const struct acceptance *a, const struct tree *t, int entry, in
 
 double ac_chance_at(const struct acceptance *a, int depth)
 {
-    return lean(a->depth[depth_class(depth)], lean(a->all, PRIOR, LEAN_ALL), LEAN_CLASS);
+    return lean(a->depth[depth_class(depth)], lean(a->rank[0], PRIOR, LEAN_ALL), LEAN_CLASS);
 }
 
 /* Never more than the sibling before it: so much is true of likely tokens, and it makes the best entries a tree. */
 static double rank_chance(const struct acceptance *a, int rank, double before)
 {
-    const double guess = rank == 1 ? PRIOR_SECOND * (1 - lean(a->all, PRIOR, LEAN_ALL)) : before / 2;
+    const double guess = rank == 1 ? PRIOR_SECOND * (1 - lean(a->rank[0], PRIOR, LEAN_ALL)) : before / 2;
     return fmin(lean(a->rank[rank], guess, LEAN_RANK), before);
 }
 
@@ -162,8 +162,8 @@ void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bo
     see(&a->all, right, MEMORY_ALL);
     if (rank == 0)
         see(&a->depth[d], right, MEMORY);
-    else if (rank < AC_RANK)
-        see(&a->rank[rank], right, MEMORY);
+    if (rank < AC_RANK)
+        see(&a->rank[rank], right, MEMORY_ALL); /* small chances take long to tell apart */
     see(&a->class[m][c], right, MEMORY);
     see(&a->leaf[m][c][d], right, MEMORY);
 }

@@ -18,7 +18,7 @@ struct ac_count {
 struct acceptance {
     struct ac_count all, class[AC_MATCH][AC_CONF], leaf[AC_MATCH][AC_CONF][AC_DEPTH];
     struct ac_count depth[AC_DEPTH]; /* of first children: a chain is made of those */
-    struct ac_count rank[AC_RANK];   /* by place among siblings; [0] is not used */
+    struct ac_count rank[AC_RANK];   /* by place among siblings */
     float hoped, came; /* of the newest entries: the chances that classes gave them, and those that were right */
 };
 

@@ -81,6 +81,24 @@ static void test_ranks(void **state)
     assert_true(fabs(ac_chance_at(&a, 1) - sum[1]) < 1e-12);
 }
 
+/* Where later siblings are never right, the best trees are chains: products of the chances by depth. */
+static void test_depths(void **state)
+{
+    (void)state;
+    struct acceptance a = {.rank = {{100, 50}}};
+    double sum[TREE_MAX + 1], reach = 1, want = 0;
+    int deep[TREE_MAX + 1];
+    for (int r = 1; r < AC_RANK; r++)
+        a.rank[r].tried = 1e6f;
+    for (int d = 0; d < AC_DEPTH; d++)
+        a.depth[d] = (struct ac_count){1000, 900.0f - 100.0f * (float)d};
+    ac_best_trees(&a, 6, 6, sum, deep);
+    for (int d = 1; d <= 6; d++) {
+        want += reach *= ac_chance_at(&a, d);
+        assert_true(fabs(sum[d] - want) < 1e-12 && deep[d] == d);
+    }
+}
+
 /* ---- machines ---- */
 
 struct machine {
@@ -273,7 +291,7 @@ static void test_plans(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_best_trees), cmocka_unit_test(test_ranks),
-                                       cmocka_unit_test(test_plans)};
+                                       cmocka_unit_test(test_depths), cmocka_unit_test(test_plans)};
     printf("seed %llu\n", (unsigned long long)seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,9 +170,9 @@ static void test_eagle2(void **state)
     int n_wide = 0;
     for (uint64_t s = 0; s < 150; s++) {
         struct fake_laws f = fake(s, 6);
-        const struct tree_opts o = {.top_k = 1 + (int)(s % 3), .depth = 1 + (int)(s / 3 % 4), .nodes = 5, .gain = -1};
-        const struct draft_ask ask = fake_ask(&f, 1, RULE_GREEDY, 1 + (int)(s % 6));
-        const int n = ask.max_entries < 5 ? ask.max_entries : 5;
+        const struct tree_opts o = {.top_k = 1 + (int)(s % 3), .depth = 1 + (int)(s / 3 % 4), .nodes = 8, .gain = -1};
+        const struct draft_ask ask = fake_ask(&f, 1, RULE_GREEDY, 1 + (int)(s % 10));
+        const int n = ask.max_entries < 8 ? ask.max_entries : 8;
         eagle2_cands(&f, &ask, o.top_k, o.depth, &k);
         build(&tree_eagle2, &o, &f, &ask, &t);
         assert_true(t.n == (n < k.n ? n : k.n));
@@ -308,6 +308,7 @@ static void test_byte_order(void **state)
     for (uint64_t s = 0; s < 160; s++) {
         struct fake_laws f = fake(s, 9);
         const struct tree_opts o = {.top_k = 4, .depth = 6, .nodes = TREE_MAX, .gain = 0};
+        f.sharp *= s % 3 != 0; /* else all tokens are alike: the lowest id comes first */
         const struct draft_ask ask = fake_ask(&f, 4 + s, s / 4 % 2 ? RULE_GUMBEL : RULE_GREEDY, 1 + (int)(s % 31));
         build(policy[s % 4], &o, &f, &ask, &t);
         tree_clear(&other);
@@ -452,17 +453,17 @@ static void write_shape(char *path, size_t cap, const char *text)
 static void test_medusa(void **state)
 {
     (void)state;
-    static const int32_t ranks[][3] = {{0}, {1}, {0, 0}, {0, 2}, {1, 1}, {0, 2, 0}};
-    static const int n_ranks[] = {1, 1, 2, 2, 2, 3};
+    static const int32_t ranks[][3] = {{0}, {0, 0}, {1}, {0, 2}, {0, 2, 0}, {1, 1}};
+    static const int n_ranks[] = {1, 2, 1, 2, 3, 2};
     char path[300];
-    write_shape(path, sizeof path, "# a tree\n0\n1\n\n0 0\n0\t2   # the third\n1 1\n0 2 0");
+    write_shape(path, sizeof path, "# a tree\n0\n0 0\n\n1\n0\t2   # the third\n0 2 0\n1 1");
     for (uint64_t s = 0; s < 60; s++) {
         struct fake_laws f = fake(s, 9);
         const struct tree_opts o = {.top_k = 1, .depth = 8, .nodes = TREE_MAX, .gain = -1, .shape = path};
         const struct draft_ask ask = fake_ask(&f, 1, RULE_MULTI, 1 + (int)(s % 8));
         build(&tree_medusa, &o, &f, &ask, &t);
         assert_int_equal(t.n, ask.max_entries < 6 ? ask.max_entries : 6);
-        assert_true(f.n_more <= (t.n > 5 ? 2 : t.n > 2 ? 1 : 0));
+        assert_true(f.n_more <= (t.n > 4 ? 2 : t.n > 1 ? 1 : 0));
         for (int e = 0; e < t.n; e++) {
             int32_t got[TREE_MAX];
             assert_int_equal(path_of(&t, e, got), n_ranks[e]);

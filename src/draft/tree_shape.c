@@ -101,7 +101,7 @@ static const char *add_path(struct tree_shape *s, const char *line)
 
 static int read_file(struct tree_shape *s, const char *path, struct otr_err *err)
 {
-    char line[SHAPE_NAME_CAP], q[80];
+    char line[SHAPE_LINE], q[80];
     int n_line = 0, rc = OTR_OK;
     FILE *f = fopen(path, "re");
     if (!f)
@@ -111,8 +111,11 @@ static int read_file(struct tree_shape *s, const char *path, struct otr_err *err
     err_quote(q, sizeof q, path, strlen(path));
     while (rc == OTR_OK && fgets(line, sizeof line, f)) {
         n_line++;
+        const bool cut = !strchr(line, '\n') && !feof(f);
         line[strcspn(line, "#")] = 0;
-        const char *wrong = strspn(line, " \t\r\n") < strlen(line) ? add_path(s, line) : NULL;
+        const char *wrong = cut                                      ? "a line of more than 500 bytes"
+                            : strspn(line, " \t\r\n") < strlen(line) ? add_path(s, line)
+                                                                     : NULL;
         if (wrong)
             rc = OTR_FAIL(err, FORMAT, "shape of a tree (%s, line %d): %s", q, n_line, wrong);
     }

@@ -7,10 +7,10 @@
 #include "accept/tree.h"
 
 enum {
-    TREE_KIDS = 8,        /* most children of a node */
-    SHAPE_ROOT = -1,      /* place of the committed end */
-    SHAPE_OUTSIDE = -2,   /* of a token that is in no place */
-    SHAPE_NAME_CAP = 512, /* bytes of a file's line */
+    TREE_KIDS = 8,      /* most children of a node */
+    SHAPE_ROOT = -1,    /* place of the committed end */
+    SHAPE_OUTSIDE = -2, /* of a token that is in no place */
+    SHAPE_LINE = 504,   /* bytes of a file's line */
 };
 
 struct tree_shape {

@@ -517,7 +517,14 @@ static void test_shapes(void **state)
             fail_msg("'%s' does not say '%s'", err.msg, bad[i].says);
         unlink(path);
     }
-    char path[300], text[2000] = "";
+    char path[300], text[2000] = "# ";
+    memset(text + 2, 'x', 600);
+    text[602] = '\n';
+    write_shape(path, sizeof path, text);
+    assert_int_equal(shape_read(&s, path, &err), OTR_E_FORMAT);
+    assert_non_null(strstr(err.msg, "line 1): a line of more than 500 bytes"));
+    unlink(path);
+    text[0] = 0;
     for (int i = 0; i < 4; i++)
         for (int k = -1; k < 8; k++)
             snprintf(text + strlen(text), 16, k < 0 ? "%d\n" : "%d %d\n", i, k);

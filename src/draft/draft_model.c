@@ -89,14 +89,21 @@ static void fill_items(const struct draft_ask *ask, int n_ask, struct lm_item *i
         items[i] = (struct lm_item){.seq = ask[i].seq, .tok = ask[i].tok, .n = ask[i].n, .row = -1};
 }
 
+static const struct draft_row *model_law(void *self, const struct draft_ask *a, const int32_t *path, int n_path,
+                                         int row)
+{
+    struct draft_model *d = self;
+    const float *logits = lm_logits(d->lm, row);
+    return logits && draft_row_make(&d->row, a, path, n_path, logits, NULL) == OTR_OK ? &d->row : NULL;
+}
+
 /* Draws the next entry of a chain from its last row; false: the chain ends before it or with it. */
 static bool draw_next(struct draft_model *d, const struct draft_ask *a, int row, struct tree *t)
 {
     int32_t path[TREE_MAX];
-    const float *logits = lm_logits(d->lm, row);
     for (int i = 0; i < t->n; i++)
         path[i] = t->entry[i].token;
-    if (!logits || draft_row_make(&d->row, a, path, t->n, logits, NULL) < 0 || d->row.p[0] < d->p_min)
+    if (!model_law(d, a, path, t->n, row) || d->row.p[0] < d->p_min)
         return false;
     const int e = tree_draw(t, t->n - 1, d->row.id, d->row.p, d->row.n, &a->luck);
     if (e < 0 || t->n == a->max_entries)
@@ -132,6 +139,29 @@ static int model_propose(void *self, const struct draft_ask *ask, int n_ask, str
     return OTR_OK; /* a pass that failed ends the chains where they are */
 }
 
+static int model_begin(void *self, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct draft_model *d = self;
+    struct lm_item items[MAX_AT_ONCE];
+    if (n_ask > MAX_AT_ONCE)
+        return OTR_E_LIMIT;
+    fill_items(ask, n_ask, items);
+    const int rc = lm_begin(d->lm, items, n_ask, NULL);
+    for (int i = 0; i < n_ask; i++)
+        row[i] = items[i].row;
+    return rc;
+}
+
+static int model_more(void *self, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    struct draft_model *d = self;
+    struct lm_row in[MAX_AT_ONCE * TREE_MAX];
+    (void)ask;
+    for (int i = 0; i < n; i++)
+        in[i] = (struct lm_row){rows[i].parent, rows[i].token};
+    return lm_more(d->lm, in, n, NULL);
+}
+
 static int model_prepare(void *self, const struct draft_ask *ask, int n_ask)
 {
     struct draft_model *d = self;
@@ -158,6 +188,8 @@ static size_t model_bytes(const void *self)
     return lm_bytes(((const struct draft_model *)self)->lm);
 }
 
+static const struct draft_laws model_laws = {.begin = model_begin, .more = model_more, .law = model_law};
+
 const struct draft_method draft_draft = {.name = "draft",
                                          .about = "a smaller model of the same vocabulary: model=FILE",
                                          .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL,
@@ -166,4 +198,5 @@ const struct draft_method draft_draft = {.name = "draft",
                                          .prepare = model_prepare,
                                          .propose = model_propose,
                                          .observe = model_observe,
-                                         .bytes = model_bytes};
+                                         .bytes = model_bytes,
+                                         .laws = &model_laws};

@@ -93,6 +93,34 @@ static size_t lowbit_bytes(const void *self)
     return b->w->packed_bytes;
 }
 
+static int lowbit_begin(void *self, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct lowbit *b = self;
+    return shadow_begin(b->shadow, ask, n_ask, row);
+}
+
+static int lowbit_more(void *self, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    const struct lowbit *b = self;
+    return shadow_more(b->shadow, ask, rows, n);
+}
+
+static const struct draft_row *lowbit_law(void *self, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                          int row)
+{
+    const struct lowbit *b = self;
+    return shadow_law(b->shadow, ask, path, n_path, row);
+}
+
+static void lowbit_end(void *self, const struct draft_ask *ask, int n_ask)
+{
+    (void)self;
+    shadow_end(ask, n_ask);
+}
+
+static const struct draft_laws lowbit_laws = {
+    .begin = lowbit_begin, .more = lowbit_more, .law = lowbit_law, .end = lowbit_end};
+
 const struct draft_method draft_lowbit = {.name = "lowbit",
                                           .about = "the target's own weights in a lower type, made in memory",
                                           .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS,
@@ -100,4 +128,5 @@ const struct draft_method draft_lowbit = {.name = "lowbit",
                                           .close = lowbit_close,
                                           .propose = lowbit_propose,
                                           .observe = lowbit_observe,
-                                          .bytes = lowbit_bytes};
+                                          .bytes = lowbit_bytes,
+                                          .laws = &lowbit_laws};

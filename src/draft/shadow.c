@@ -44,6 +44,7 @@ struct shadow {
     struct lead lead[N_LEAD];
     struct pace pace;
     struct chain chain[MAX_CHAINS];
+    int n_layer, n_row; /* of the model; of the running pass, where its laws are given out one by one */
 };
 
 int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err)
@@ -89,6 +90,7 @@ int shadow_open(struct shadow **out, const struct draft_env *env, const struct w
     if (rc < 0)
         return rc;
     s->owns = true;
+    s->n_layer = w->hp.n_layer;
     if ((rc = fwd_create(&s->f, w, env->host->pool, env->host->kv, &fo, err)) < 0) {
         shadow_close(s);
         return rc;
@@ -226,6 +228,12 @@ static int run_rows(struct shadow *s, const struct fwd_row *row, const int *live
     return fwd_head(s->f, heads, n, NULL);
 }
 
+void shadow_end(const struct draft_ask *ask, int n_ask)
+{
+    for (int i = 0; i < n_ask; i++) /* reserved pages go back */
+        kv_truncate(ask[i].kv, kv_len(ask[i].kv));
+}
+
 static int propose_some(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n,
                         struct tree *out)
 {
@@ -254,8 +262,8 @@ static int propose_some(struct shadow *s, const struct shadow_opts *o, const str
         if ((rc = run_rows(s, row, live, n_live, false)) == OTR_OK)
             mean(&s->pace.row_ms, (clock_ms() - t0) / n_live);
     }
-    for (int i = 0; i < n && s->owns; i++) /* reserved pages go back */
-        kv_truncate(ask[i].kv, kv_len(ask[i].kv));
+    if (s->owns)
+        shadow_end(ask, n);
     return rc == OTR_E_LIMIT ? OTR_OK : rc; /* no page for more: what there is may still be right */
 }
 
@@ -273,4 +281,56 @@ int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct d
     for (int i = 0; i < n_ask && rc == OTR_OK; i += MAX_CHAINS)
         rc = propose_some(s, o, ask + i, n_ask - i < MAX_CHAINS ? n_ask - i : MAX_CHAINS, out + i);
     return rc;
+}
+
+/* ---- one by one ---- */
+
+enum { MAX_MORE = 256 }; /* rows of one call */
+
+int shadow_begin(struct shadow *s, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct fwd_row in[MAX_CHAINS] = {{0}};
+    const int n = n_ask < MAX_CHAINS ? n_ask : MAX_CHAINS;
+    for (int i = 0; i < n_ask; i++)
+        row[i] = i < n ? i : -1;
+    for (int i = 0; i < n; i++)
+        in[i] = (struct fwd_row){
+            .token = ask[i].tok[ask[i].n - 1], .seq = ask[i].kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+    s->n_row = n;
+    return fwd_run(s->f, in, n, NULL);
+}
+
+int shadow_more(struct shadow *s, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    struct fwd_row in[MAX_MORE] = {{0}};
+    const bool heads = n <= FWD_MAX_LOGITS;
+    if (n > MAX_MORE)
+        return OTR_E_LIMIT;
+    for (int i = 0; i < n; i++)
+        in[i] = (struct fwd_row){.token = rows[i].token,
+                                 .seq = ask[rows[i].ask].kv,
+                                 .parent = rows[i].parent,
+                                 .keep = heads ? FWD_KEEP_LOGITS : 0};
+    const int at = heads ? fwd_run_more(s->f, in, n, NULL) : fwd_more(s->f, in, n, NULL);
+    if (at < 0)
+        return at;
+    s->n_row = at + n;
+    if (!heads) { /* a head at a time, as laws are asked for */
+        fwd_embed(s->f);
+        fwd_layers(s->f, 0, s->n_layer);
+    }
+    return at;
+}
+
+const struct draft_row *shadow_law(struct shadow *s, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                   int row)
+{
+    if (!fwd_logits(s->f, row)) {
+        int heads[FWD_MAX_LOGITS], n = 0;
+        for (; n < FWD_MAX_LOGITS && row + n < s->n_row; n++)
+            heads[n] = row + n;
+        if (fwd_head(s->f, heads, n, NULL) < 0)
+            return NULL;
+    }
+    return draft_row_make(&s->row, ask, path, n_path, fwd_logits(s->f, row), NULL) == OTR_OK ? &s->row : NULL;
 }

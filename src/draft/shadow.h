@@ -34,4 +34,11 @@ int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct d
                    struct tree *out);
 void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen);
 
+/* draft_laws of a shadow with a pass of its own. Side branches stand in scratch slots of the target's cache. */
+int shadow_begin(struct shadow *s, const struct draft_ask *ask, int n_ask, int *row);
+int shadow_more(struct shadow *s, const struct draft_ask *ask, const struct draft_law_row *rows, int n);
+const struct draft_row *shadow_law(struct shadow *s, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                   int row);
+void shadow_end(const struct draft_ask *ask, int n_ask);
+
 #endif

@@ -118,10 +118,44 @@ static int skip_observe(void *self, const struct draft_seen *seen, int n_seen)
     return OTR_OK;
 }
 
+static int skip_begin(void *self, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct skip *k = self;
+    if (n_ask > 0)
+        look_on(k, &ask[0]);
+    for (int i = 0; i < n_ask; i++)
+        row[i] = -1;
+    if (k->search.best.rate <= 1) /* nothing is worth drafting with */
+        return OTR_OK;
+    return shadow_begin(k->shadow, ask, n_ask, row);
+}
+
+static int skip_more(void *self, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    const struct skip *k = self;
+    return shadow_more(k->shadow, ask, rows, n);
+}
+
+static const struct draft_row *skip_law(void *self, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                        int row)
+{
+    const struct skip *k = self;
+    return shadow_law(k->shadow, ask, path, n_path, row);
+}
+
+static void skip_end(void *self, const struct draft_ask *ask, int n_ask)
+{
+    (void)self;
+    shadow_end(ask, n_ask);
+}
+
+static const struct draft_laws skip_laws = {.begin = skip_begin, .more = skip_more, .law = skip_law, .end = skip_end};
+
 const struct draft_method draft_skip = {.name = "skip",
                                         .about = "the target with sub-layers left out (Draft & Verify, SWIFT)",
                                         .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS,
                                         .open = skip_open,
                                         .close = skip_close,
                                         .propose = skip_propose,
-                                        .observe = skip_observe};
+                                        .observe = skip_observe,
+                                        .laws = &skip_laws};

@@ -125,7 +125,14 @@ static int room_of(const struct step *st, const struct otr_reply *r)
     return room < TREE_MAX ? (int)room : TREE_MAX;
 }
 
-static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
+static bool takes_chains(enum accept_rule rule)
+{
+    return rule == RULE_RATIO || rule == RULE_BLOCK;
+}
+
+/* What drafter d is asked by the plan of a sequence. */
+static void fill_ask(const struct step *st, const struct otr_reply *r, const struct ctl_seq *plan, int d,
+                     struct draft_ask *a)
 {
     const enum accept_rule rule = reply_rule(r);
     const struct accept_key key = key_of(r);
@@ -135,8 +142,10 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
                             .n_prompt = r->before + r->n_prompt,
                             .predicted = r->g.predicted,
                             .n_predicted = r->g.n_predicted,
-                            .max_entries = budget,
-                            .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
+                            .max_entries = plan->most[d],
+                            .max_depth = plan->deep[d],
+                            .chain = takes_chains(rule) || (plan->narrow >> d & 1),
+                            .level_gain = (double)plan->gain[d],
                             .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
                             .sampling = r->g.sampling,
                             .kv = r->s->kv};
@@ -166,7 +175,7 @@ static void ask_one(struct step *st, int d)
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
-            fill_ask(st, st->turn[i].r, st->plan[i].most[d], &st->ask[n]);
+            fill_ask(st, st->turn[i].r, &st->plan[i], d, &st->ask[n]);
             st->ask[n].pass = in_pass ? &st->pass : NULL;
             st->ask[n].row = in_pass ? st->turn[i].row : NULL;
             tree_clear(&st->proposal[n]);
@@ -219,6 +228,7 @@ static void step_ask(struct step *st)
         st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
                                        .room = room_of(st, r),
                                        .law = accept_rule_exact(reply_rule(r)) == EXACT_LAW,
+                                       .chain = takes_chains(reply_rule(r)),
                                        .asked = can};
     }
     for (int i = 0; i < st->n * sp->n_d; i++)

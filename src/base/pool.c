@@ -77,7 +77,7 @@ struct pool {
     void *arg;
     struct seat *seat;    /* [n_threads] */
     struct seat **by_tid; /* [n_threads] who is which thread of a run; those from n_active on sleep */
-    int n_active;
+    int n_active, n_lent;
     bool by_load;
     double window_ms, hold_ms, hold_until; /* run in this window; how long and until when to do with fewer threads */
 };
@@ -242,15 +242,17 @@ static void judge(struct pool *p, double now_ms, double ran_ms)
 void pool_run(struct pool *p, pool_fn fn, void *arg)
 {
     cpu_set_t old;
-    const double t0 = p->by_load ? clock_ms() : 0;
+    const int n = pool_n_active(p);
+    const bool by_load = p->by_load && p->n_lent == 0; /* WHY: a core that is lent may be anybody's */
+    const double t0 = by_load ? clock_ms() : 0;
     const unsigned mode = float_mode_set();
-    const bool bound = p->pinned && p->n_active > 1 && bind_caller(&p->seat[0].core, &old);
+    const bool bound = p->pinned && n > 1 && bind_caller(&p->seat[0].core, &old);
     p->fn = fn;
     p->arg = arg;
-    for (int i = 0; i < p->n_active; i++) {
+    for (int i = 0; i < n; i++) {
         struct seat *s = p->by_tid[i];
         s->ctx.tid = i;
-        s->ctx.n_threads = p->n_active;
+        s->ctx.n_threads = n;
         if (i > 0)
             signal_change(&s->go);
     }
@@ -259,7 +261,7 @@ void pool_run(struct pool *p, pool_fn fn, void *arg)
     if (bound)
         sched_setaffinity(0, sizeof old, &old);
     float_mode_restore(mode);
-    if (p->by_load) {
+    if (by_load) {
         const double t1 = clock_ms();
         judge(p, t1, t1 - t0);
     }
@@ -273,7 +275,19 @@ void pool_set_active(struct pool *p, int n)
 
 int pool_n_active(const struct pool *p)
 {
-    return p->n_active;
+    return p->n_active > p->n_lent ? p->n_active - p->n_lent : 1;
+}
+
+void pool_lend(struct pool *p, int n)
+{
+    p->n_lent += n;
+    for (int i = 0; i < p->n_threads; i++) /* waits of fewer threads are not judged */
+        p->late_us[i] = 0;
+}
+
+int pool_n_lent(const struct pool *p)
+{
+    return p->n_lent;
 }
 
 /* ---- life ---- */

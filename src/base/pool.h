@@ -26,6 +26,10 @@ int pool_default_threads(void); /* physical cores within the affinity mask and t
 
 /* How many threads run from now on; at first all. POOL_BY_LOAD: fewer while another program holds a core of ours. */
 void pool_set_active(struct pool *p, int n);
+/* So many threads less run from now on, but at least one, while their cores do other work of ours. Adds up; a negative
+ * number takes threads back. Between runs, by the engine thread. */
+void pool_lend(struct pool *p, int n);
+int pool_n_lent(const struct pool *p);
 int pool_n_active(const struct pool *p); /* of the next run */
 
 void pool_run(struct pool *p, pool_fn fn, void *arg); /* engine thread */

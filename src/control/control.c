@@ -11,9 +11,11 @@
 #define PROBE_SHARE 0.01 /* of the time, for each drafter that earns nothing */
 #define PURSE_STEPS 8    /* a purse holds at most so many plain steps' time */
 #define MEAN 0.05        /* share of the newest in a moving mean */
-#define START_STEPS                                                                                                    \
-    2 /* plain steps' time that a drafter that runs a model is lent at first, and must have saved for                  \
-       * a probe once it does not pay */
+/* Plain steps' time that a drafter that runs a model is lent at first, and must have saved for a probe once it does not
+ * pay; more for one that works beside the pass, whose first steps cannot bring anything. */
+#define START_STEPS 2
+#define BESIDE_STEPS 4
+#define BESIDE_AFTER 8     /* passes: what it costs is what they take longer with it */
 enum { FIRST_LENGTH = 3 }; /* of its first draft: what it costs is not known yet */
 
 int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err)
@@ -106,6 +108,21 @@ static void hand_out(struct control *c, int d, const struct ctl_plan *p, struct 
         s->narrow |= 1ull << d;
 }
 
+/* WHY a drafter that works beside the pass saves first: one step says nothing of it, it drafts from the next one on. */
+static bool can_pay(struct control *c, int d, double plain_ms)
+{
+    struct ctl_state *s = &c->st[d];
+    if (!c->drafter[d].beside)
+        return s->purse >= 0;
+    if (c->time.n < BESIDE_AFTER)
+        return false;
+    if (!s->met)
+        s->purse = BESIDE_STEPS * plain_ms;
+    s->worth = s->purse >= (s->worth ? 0 : BESIDE_STEPS * plain_ms);
+    s->met = true;
+    return s->worth;
+}
+
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 {
     const bool fixed = c->o.fixed_entries >= 0;
@@ -129,7 +146,7 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
         for (int i = 0; i < n_seq; i++) {
             struct ctl_seq *s = &seq[i];
             hand_out(c, d, p, s);
-            if (blind || s->most[d] < c->o.min_entries || (!fixed && c->st[d].purse < 0))
+            if (blind || s->most[d] < c->o.min_entries || (!fixed && !can_pay(c, d, tm_time(&c->time, n_seq, s->ctx))))
                 s->asked &= ~(1ull << d);
         }
     }
@@ -140,6 +157,25 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
 static void mean(double *m, double x)
 {
     *m = *m > 0 ? *m + MEAN * (x - *m) : x;
+}
+
+/* Learns T from a pass. Where threads were lent, it took longer by a factor, which is learnt from passes without drafts
+ * and says what the same pass would have taken; the rest is returned: it is for who has the threads to pay. */
+static double see_pass(struct control *c, const struct step_record *r, int ctx, double ms)
+{
+    const double t = tm_time(&c->time, r->n_rows, ctx);
+    bool lent = false;
+    for (int d = 0; d < c->o.n_drafter; d++)
+        lent |= r->lent[d];
+    if (!lent || t <= 0) {
+        tm_see(&c->time, r->n_rows, ctx, ms);
+        return 0;
+    }
+    if (r->n_rows == r->n_seq || c->lent <= 0)
+        mean(&c->lent, ms / t > 1 ? ms / t : 1);
+    if (r->n_rows > r->n_seq)
+        tm_see_ratio(&c->time, r->n_rows, ctx, ms / c->lent / tm_time(&c->time, 1, ctx));
+    return ms - ms / c->lent;
 }
 
 /* gain_ms: by drafter, what plain steps for its accepted tokens would have taken. */
@@ -162,10 +198,13 @@ void control_learn(struct control *c, const struct step_record *r)
     for (int i = 0; i < r->n_seq; i++)
         ctx += r->seq[i].ctx;
     ctx /= r->n_seq; /* sequences of one batch count as their mean */
-    tm_see(&c->time, r->n_rows, ctx, r->forward_ms / (1 - r->early_share));
+    const double lent_ms = see_pass(c, r, ctx, r->forward_ms / (1 - r->early_share));
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     double gain_ms[CTL_MAX_DRAFTERS] = {0};
+    for (int d = 0; d < c->o.n_drafter; d++)
+        if (r->lent[d])
+            gain_ms[d] -= lent_ms;
     for (int d = 0; d < c->o.n_drafter; d++)
         if (c->drafter[d]
                 .runs) { /* WHY planned levels of a tree: what was run for it may be deeper than what it keeps */

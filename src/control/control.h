@@ -21,6 +21,7 @@ struct ctl_drafter {
     bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
     bool runs;        /* a model runs for every level: it is asked for as many as are worth their time */
     bool trees;       /* ... and for several entries of a level, where wider trees pay */
+    bool beside;      /* it works beside the pass: what it prepares in one step is of use in the next */
 };
 
 struct ctl_opts {
@@ -95,6 +96,7 @@ struct step_record {
     int depth[CTL_MAX_DRAFTERS];         /* of its deepest proposal */
     int asked[CTL_MAX_DRAFTERS];         /* sequences it was asked for */
     double prepare_ms[CTL_MAX_DRAFTERS]; /* before that: catching up with their histories */
+    bool lent[CTL_MAX_DRAFTERS];         /* the pass ran on fewer threads for it */
     double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;
     double early_share; /* part of a whole pass that ran before forward_ms: a drafter did the first layers */
     double early_ms;    /* of these, what plain decoding would have needed too: no draft time */

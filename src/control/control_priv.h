@@ -35,6 +35,7 @@ struct control {
     struct ctl_state st[CTL_MAX_DRAFTERS];
     struct time_model time;
     double rest_ms; /* accept, emit and the like of one sequence's step; moving mean */
+    double lent;    /* how many times as long a pass takes while threads are lent; moving mean, 0: not known */
 };
 
 /* plan_trees.c: replaces the plan of a chain where a tree promises more. */

@@ -186,3 +186,11 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
         see(&m->rel[rows][class], ms / pace->x, x, m->n);
     }
 }
+
+void tm_see_ratio(struct time_model *m, int rows, int ctx, double ratio)
+{
+    const int class = tm_ctx_class(ctx);
+    if (rows < 2 || rows > TM_ROWS || !(ratio > 0))
+        return;
+    see(&m->rel[rows][class], ratio, line(m, rows, class), ++m->n);
+}

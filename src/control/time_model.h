@@ -31,6 +31,8 @@ void tm_guess(struct time_model *m, int rows, double ms); /* rows 1 first; kept 
 /* What a row more costs, for as long as no pass of several rows has said it. layers: see control.h. */
 void tm_see_prompt(struct time_model *m, int rows, double ms, double layers);
 void tm_see(struct time_model *m, int rows, int ctx, double ms);
+/* A pass that says nothing of the pace, and how many times as long as one row it took. */
+void tm_see_ratio(struct time_model *m, int rows, int ctx, double ratio);
 double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
 
 #endif

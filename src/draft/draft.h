@@ -22,12 +22,13 @@ enum draft_flags {
     DRAFT_GIVE_TREE = 16,
     DRAFT_GIVE_PROBS = 32, /* entries drawn by tree_draw */
     /* kinds */
-    DRAFT_HOSTILE = 64,      /* for tests: left out of `auto` and of short lists */
-    DRAFT_WRAPPER = 128,     /* stands around another method */
-    DRAFT_NEED_FILE = 256,   /* cannot open without a file parameter */
-    DRAFT_RUNS_MODEL = 512,  /* a model runs for every level: what it costs grows with the draft */
-    DRAFT_IN_PASS = 1024,    /* its rows are the first layers of the target's own pass: draft_ask.pass */
-    DRAFT_NEED_TARGET = 2048 /* drafts with the target's own weights and KV; some targets cannot be had so */
+    DRAFT_HOSTILE = 64,       /* for tests: left out of `auto` and of short lists */
+    DRAFT_WRAPPER = 128,      /* stands around another method */
+    DRAFT_NEED_FILE = 256,    /* cannot open without a file parameter */
+    DRAFT_RUNS_MODEL = 512,   /* a model runs for every level: what it costs grows with the draft */
+    DRAFT_IN_PASS = 1024,     /* its rows are the first layers of the target's own pass: draft_ask.pass */
+    DRAFT_NEED_TARGET = 2048, /* drafts with the target's own weights and KV; some targets cannot be had so */
+    DRAFT_BESIDE = 4096       /* its model runs beside the target's pass: asking costs no more than a lookup does */
 };
 
 /* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */

@@ -21,6 +21,7 @@
     X(slrs)                                                                                                            \
     X(hetero)                                                                                                          \
     X(md)                                                                                                              \
+    X(async)                                                                                                           \
     X(lowbit)                                                                                                          \
     X(skip)                                                                                                            \
     X(exit)                                                                                                            \

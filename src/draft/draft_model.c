@@ -25,30 +25,6 @@ static void model_close(void *self)
     free(d);
 }
 
-/* Ids must mean the same to both. */
-static int same_vocabulary(const struct tokenizer *a, const struct tokenizer *b, const char *path, struct otr_err *err)
-{
-#define OTHER "another vocabulary; -md FILE or --spec tli:model=FILE drafts with it"
-    const int n = tokenizer_n_vocab(a);
-    char q[64];
-    if (tokenizer_n_vocab(b) != n)
-        return OTR_FAIL(err, ARG, "cannot draft with %s: a vocabulary of %d pieces, the target's has %d; " OTHER,
-                        err_quote(q, sizeof q, path, strlen(path)), tokenizer_n_vocab(b), n);
-    for (int32_t id = 0; id < n; id++) {
-        size_t n_a, n_b;
-        const char *p_a = tokenizer_bytes(a, id, true, &n_a), *p_b = tokenizer_bytes(b, id, true, &n_b);
-        if (n_a != n_b || memcmp(p_a, p_b, n_a) != 0 || tokenizer_is_special(a, id) != tokenizer_is_special(b, id) ||
-            tokenizer_is_end(a, id) != tokenizer_is_end(b, id))
-            return OTR_FAIL(err, ARG, "cannot draft with %s: token %d is another piece there; " OTHER,
-                            err_quote(q, sizeof q, path, strlen(path)), id);
-    }
-    if (tokenizer_bos(a) != tokenizer_bos(b) || tokenizer_eos(a) != tokenizer_eos(b))
-        return OTR_FAIL(err, ARG, "cannot draft with %s: other tokens begin and end a text there; " OTHER,
-                        err_quote(q, sizeof q, path, strlen(path)));
-    return OTR_OK;
-#undef OTHER
-}
-
 static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
     static const char *const known[] = {"model", "p_min"};
@@ -65,7 +41,7 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
     if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->p_min, err)) == OTR_OK)
         rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
-        rc = same_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
+        rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
     if (rc == OTR_OK) {
         const int n = lm_weights(d->lm)->hp.n_vocab; /* padding of the embedding may differ */
         rc = draft_row_open(&d->row, n < env->n_vocab ? n : env->n_vocab, &env->host->weights->kern, env->host->pool,

@@ -34,6 +34,7 @@ struct lm {
     struct lm_seq **seq; /* [cap_seq] */
     long tick;
     uint64_t n_run; /* rows so far */
+    const atomic_bool *stop;
     /* the pass: row i of it */
     int n_row, cap_row;
     struct lm_row *row;     /* [cap_row] */
@@ -67,7 +68,7 @@ static size_t cache_bytes(const struct draft_host *host, const struct hparams *h
     return kv_page_bytes(&shape) * (size_t)pages_wanted(host);
 }
 
-static int lm_alloc(struct lm *m, const struct draft_host *host, struct otr_err *err)
+static int lm_alloc(struct lm *m, const struct draft_host *host, struct pool *pool, struct otr_err *err)
 {
     const int at_once = host->n_seq < FEW_AT_ONCE ? FEW_AT_ONCE : host->n_seq < MAX_AT_ONCE ? host->n_seq : MAX_AT_ONCE;
     const struct kv_shape shape = shape_of(host, &m->w->hp);
@@ -87,7 +88,7 @@ static int lm_alloc(struct lm *m, const struct draft_host *host, struct otr_err 
     if (rc < 0)
         return rc;
     m->files->cache_bytes += kv_bytes(m->kv);
-    return fwd_create(&m->fwd, m->w, host->pool, m->kv, &(struct fwd_opts){m->cap_row, m->n_ctx}, err);
+    return fwd_create(&m->fwd, m->w, pool ? pool : host->pool, m->kv, &(struct fwd_opts){m->cap_row, m->n_ctx}, err);
 }
 
 int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts *o, struct otr_err *err)
@@ -109,7 +110,7 @@ int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts
     if (rc == OTR_OK && !m->tok) /* the weights are there */
         rc = lm_check_fits(host, "with the model's own weights", 0, cache_bytes(host, &m->w->hp), err);
     if (rc == OTR_OK)
-        rc = lm_alloc(m, host, err);
+        rc = lm_alloc(m, host, o->pool, err);
     if (rc < 0) {
         lm_close(m);
         return rc;
@@ -143,6 +144,11 @@ void lm_close(struct lm *m)
     free(m->in);
     free(m->want);
     free(m);
+}
+
+void lm_stop_on(struct lm *m, const atomic_bool *stop)
+{
+    m->stop = stop;
 }
 
 const struct weights *lm_weights(const struct lm *m)
@@ -386,6 +392,8 @@ static int catch_up(struct lm *m, struct turn *turn, int n, struct otr_err *err)
         for (int i = 0; i < n; i++)
             if (turn[i].s)
                 settle(m, turn[i].s, turn[i].it->tok, (int)turn[i].it->n - 1);
+        if (m->stop && atomic_load(m->stop))
+            return OTR_FAIL(err, ABORTED, "a drafter was stopped on its way to a history");
     }
     return OTR_OK;
 }
@@ -433,6 +441,11 @@ int lm_begin(struct lm *m, struct lm_item *items, int n, struct otr_err *err)
         if (!turn[i].s || rc < 0)
             items[i].row = -1;
     return rc;
+}
+
+int lm_next_row(const struct lm *m)
+{
+    return m->n_row;
 }
 
 int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err)

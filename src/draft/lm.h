@@ -12,6 +12,8 @@
 #ifndef OTR_DRAFT_LM_H
 #define OTR_DRAFT_LM_H
 
+#include <stdatomic.h>
+
 #include "draft/draft.h"
 
 struct lm;
@@ -22,9 +24,15 @@ struct lm;
 struct lm_opts {
     const char *path;
     const struct weights *weights;
+    struct pool *pool; /* of its passes, whoever calls then; NULL: the host's */
 };
 int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts *o, struct otr_err *err);
 void lm_close(struct lm *m);
+/* Catching up with a history ends between two passes once *stop is set, with OTR_E_ABORTED. */
+void lm_stop_on(struct lm *m, const atomic_bool *stop);
+/* OTR_E_ARG: ids do not mean the same to a target and to the drafter of this file. */
+int lm_check_vocabulary(const struct tokenizer *target, const struct tokenizer *t, const char *path,
+                        struct otr_err *err);
 const struct weights *lm_weights(const struct lm *m);
 const struct tokenizer *lm_tokenizer(const struct lm *m); /* NULL: weights of the target, so its vocabulary too */
 size_t lm_bytes(const struct lm *m);                      /* weights that only drafters use, and cache pages in use */
@@ -42,7 +50,8 @@ struct lm_row {
     int parent; /* a row of this pass */
     int32_t token;
 };
-/* Returns the number of the first new row. On an error the pass is as it was. */
+/* Returns the number of the first new row, which lm_next_row says before. On an error the pass is as it was. */
+int lm_next_row(const struct lm *m);
 int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err);
 /* [n_vocab of the weights] of a row of the last call; a view until the next one. Rows of one call are best asked for in
  * their order: where they are many, the head runs for some at a time. */

@@ -3,6 +3,7 @@
 #include "draft/lm_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "load/tune.h"
@@ -100,4 +101,27 @@ int lm_file_open(const struct lm_file **out, const struct draft_host *host, cons
     host->files->first = f;
     *out = f;
     return OTR_OK;
+}
+
+int lm_check_vocabulary(const struct tokenizer *a, const struct tokenizer *b, const char *path, struct otr_err *err)
+{
+#define OTHER "another vocabulary; -md FILE or --spec tli:model=FILE drafts with it"
+    const int n = tokenizer_n_vocab(a);
+    char q[64];
+    if (tokenizer_n_vocab(b) != n)
+        return OTR_FAIL(err, ARG, "cannot draft with %s: a vocabulary of %d pieces, the target's has %d; " OTHER,
+                        err_quote(q, sizeof q, path, strlen(path)), tokenizer_n_vocab(b), n);
+    for (int32_t id = 0; id < n; id++) {
+        size_t n_a, n_b;
+        const char *p_a = tokenizer_bytes(a, id, true, &n_a), *p_b = tokenizer_bytes(b, id, true, &n_b);
+        if (n_a != n_b || memcmp(p_a, p_b, n_a) != 0 || tokenizer_is_special(a, id) != tokenizer_is_special(b, id) ||
+            tokenizer_is_end(a, id) != tokenizer_is_end(b, id))
+            return OTR_FAIL(err, ARG, "cannot draft with %s: token %d is another piece there; " OTHER,
+                            err_quote(q, sizeof q, path, strlen(path)), id);
+    }
+    if (tokenizer_bos(a) != tokenizer_bos(b) || tokenizer_eos(a) != tokenizer_eos(b))
+        return OTR_FAIL(err, ARG, "cannot draft with %s: other tokens begin and end a text there; " OTHER,
+                        err_quote(q, sizeof q, path, strlen(path)));
+    return OTR_OK;
+#undef OTHER
 }

@@ -171,11 +171,13 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
     for (int i = 0; i < sp->n_d; i++)
-        cd[i] = (struct ctl_drafter){.name = sp->d[i].key,
-                                     .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0,
-                                     .runs = (sp->d[i].m->flags & DRAFT_RUNS_MODEL) != 0,
-                                     .trees = (sp->d[i].m->flags & DRAFT_RUNS_MODEL) != 0 &&
-                                              (sp->d[i].m->flags & DRAFT_GIVE_TREE) != 0};
+        cd[i] =
+            (struct ctl_drafter){.name = sp->d[i].key,
+                                 .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0,
+                                 .runs = (sp->d[i].m->flags & (DRAFT_RUNS_MODEL | DRAFT_BESIDE)) == DRAFT_RUNS_MODEL,
+                                 .trees = (sp->d[i].m->flags & DRAFT_RUNS_MODEL) != 0 &&
+                                          (sp->d[i].m->flags & DRAFT_GIVE_TREE) != 0,
+                                 .beside = (sp->d[i].m->flags & DRAFT_BESIDE) != 0};
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,

@@ -189,8 +189,10 @@ static void ask_one(struct step *st, int d)
     if (dr->m->prepare)
         dr->m->prepare(dr->self, st->ask, n);
     st->record.prepare_ms[d] = lap(&clock);
+    const int n_lent = pool_n_lent(st->e->pool);
     const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
     st->record.ask_ms[d] = lap(&clock);
+    st->record.lent[d] = pool_n_lent(st->e->pool) > n_lent;
     st->record.asked[d] = n;
     st->pass_d = d;
     if (in_pass && (rc < 0 || st->pass.n_layer < 1))

@@ -34,6 +34,12 @@ static void test_self_drafts(void **state)
     assert_int_equal(le_trees(&rig, N, 1), 0);
 }
 
+static void test_drafts_beside(void **state)
+{
+    (void)state;
+    assert_int_equal(le_beside(&rig, N), 0);
+}
+
 static void test_what_must_fail(void **state)
 {
     (void)state;
@@ -44,7 +50,8 @@ static void test_what_must_fail(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_rule), cmocka_unit_test(test_controller),
-                                       cmocka_unit_test(test_self_drafts), cmocka_unit_test(test_what_must_fail)};
+                                       cmocka_unit_test(test_self_drafts), cmocka_unit_test(test_drafts_beside),
+                                       cmocka_unit_test(test_what_must_fail)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     le_open(&rig, 7);

@@ -77,7 +77,6 @@ static void open_model(struct le_rig *r, uint64_t seed)
 {
     struct gguf_build b;
     struct otr_err err = {0};
-    char path[64];
     gb_init(&b);
     gb_str(&b, "general.architecture", "llama");
     gb_u32(&b, "llama.context_length", 64);
@@ -91,8 +90,8 @@ static void open_model(struct le_rig *r, uint64_t seed)
     add_vocab(&b);
     add_tensors(&b, seed);
     struct bytes f = gb_file(&b);
-    r->fd = memory_file(f.p, f.n, path);
-    must(otr_model_open(&r->m, path, NULL, &err), &err);
+    r->fd = memory_file(f.p, f.n, r->path);
+    must(otr_model_open(&r->m, r->path, NULL, &err), &err);
     free(f.p);
     gb_free(&b);
 }
@@ -501,6 +500,8 @@ static void finish(struct run *u, int slot)
     u->out->text[law_index(LE_V, res.tokens, LE_TOK) - (LE_TEXTS - 1) / (LE_V - 1)]++;
     u->out->n++;
     u->out->exact = res.spec.exact;
+    u->out->drafted += (long)res.spec.n_draft;
+    u->out->accepted += (long)res.spec.n_accepted;
     otr_gen_result_free(&res);
     must(otr_seq_truncate(u->seq[slot], N_PROMPT - 1, &err), &err);
 }

@@ -45,12 +45,14 @@ const char *le_sampling(int chain, struct otr_sampling *sp); /* the name of a ch
 struct le_counts {
     long n, text[LE_TEXTS];
     long kept[LE_DEPTH + 1]; /* first steps that kept so many drafted tokens */
+    long drafted, accepted;  /* tokens of all steps */
     enum otr_exact exact;    /* what the replies claim */
 };
 
 struct le_rig {
     struct otr_model *m;
     int fd; /* the model's file, in memory */
+    char path[64];
     /* by prefix: the plain logits after it, [law_index][LE_V] */
     float logits[(LE_TEXTS - 1) / (LE_V - 1)][LE_V];
 };
@@ -69,6 +71,7 @@ int le_every_rule(const struct le_rig *r, long n, int stride);   /* cases that a
 int le_controller(const struct le_rig *r, long n);               /* it goes by time: not repeatable by seed */
 int le_models(const struct le_rig *r, long n);                   /* the target drafts for itself */
 int le_trees(const struct le_rig *r, long n, int stride);        /* trees out of its own laws; every stride-th case */
+int le_beside(const struct le_rig *r, long n);                   /* a drafter with a thread of its own */
 int le_lossy(const struct le_rig *r, long n);                    /* typical, relaxed: cases that pass for the law */
 int le_planted(const struct le_rig *r, long n, bool large_only); /* bugs that are not seen */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 long wrapmem_count, wrapmem_fail_at, wrapmem_open;
 
@@ -32,16 +33,25 @@ void __wrap_free(void *p);
 
 static bool fails(void)
 {
-    wrapmem_count++;
-    if (wrapmem_fail_at == 0 || --wrapmem_fail_at != 0)
+    wrapmem_count += gettid() == getpid();
+    long left = __atomic_load_n(&wrapmem_fail_at, __ATOMIC_RELAXED);
+    while (left > 0 &&
+           !__atomic_compare_exchange_n(&wrapmem_fail_at, &left, left - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    if (left != 1)
         return false;
     errno = ENOMEM;
     return true;
 }
 
+static void more_open(long n)
+{
+    __atomic_fetch_add(&wrapmem_open, n, __ATOMIC_RELAXED);
+}
+
 static void *opened(void *p)
 {
-    wrapmem_open += p != NULL;
+    more_open(p != NULL);
     return p;
 }
 
@@ -60,7 +70,7 @@ void *__wrap_realloc(void *p, size_t n)
     if (fails())
         return NULL;
     void *q = __real_realloc(p, n);
-    wrapmem_open += !p && q;
+    more_open(!p && q);
     return q;
 }
 
@@ -72,7 +82,7 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
 int __wrap_posix_memalign(void **out, size_t align, size_t n)
 {
     const int rc = fails() ? ENOMEM : __real_posix_memalign(out, align, n);
-    wrapmem_open += rc == 0;
+    more_open(rc == 0);
     return rc;
 }
 
@@ -93,6 +103,6 @@ char *__wrap_strndup(const char *s, size_t n)
 
 void __wrap_free(void *p)
 {
-    wrapmem_open -= p != NULL;
+    more_open(-(p != NULL));
     __real_free(p);
 }

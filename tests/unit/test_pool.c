@@ -237,6 +237,33 @@ static void test_set_active(void **state)
     pool_destroy(p);
 }
 
+/* Threads that are lent do not run either, and come back; one is always left. */
+static void test_lend(void **state)
+{
+    enum { N = 4 };
+    struct pool *p = create(N);
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        const int active = 1 + i % N, lent = i / 3 % (N + 1), n = active > lent ? active - lent : 1;
+        struct work w = {.n_barrier = 3};
+        pool_set_active(p, i % 5 ? active : POOL_BY_LOAD);
+        pool_lend(p, lent + 1);
+        pool_lend(p, -1);
+        assert_int_equal(pool_n_lent(p), lent);
+        if (i % 5)
+            assert_int_equal(pool_n_active(p), n);
+        const int m = pool_n_active(p);
+        pool_run(p, write_and_read, &w);
+        assert_int_equal(w.bad, 0);
+        for (int t = 0; t < N; t++)
+            assert_int_equal(w.ran[t], t < m ? 1000L * (w.n_barrier - 1) + t : 0);
+        pool_lend(p, -lent);
+    }
+    pool_set_active(p, N);
+    assert_int_equal(pool_n_active(p), N);
+    pool_destroy(p);
+}
+
 /* ---- by load ---- */
 
 struct late_work {
@@ -477,9 +504,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),           cmocka_unit_test(test_barriers),   cmocka_unit_test(test_sleep),
         cmocka_unit_test(test_create_destroy), cmocka_unit_test(test_two_pools),  cmocka_unit_test(test_share),
-        cmocka_unit_test(test_rounding_mode),  cmocka_unit_test(test_set_active), cmocka_unit_test(test_by_load),
-        cmocka_unit_test(test_pinning),        cmocka_unit_test(test_one_cpu),    cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_rounding_mode),  cmocka_unit_test(test_set_active), cmocka_unit_test(test_lend),
+        cmocka_unit_test(test_by_load),        cmocka_unit_test(test_pinning),    cmocka_unit_test(test_one_cpu),
+        cmocka_unit_test(test_idle),           cmocka_unit_test(test_quota),
     };
     if (sched_getaffinity(0, sizeof at_start, &at_start) != 0)
         return 1;

@@ -1,10 +1,15 @@
-/* Acceptance on real models against theory, depth by depth, at temperature 1: along replies written by steps of
- * `ratio`, seven chains of four and five 2x2 trees are drafted at each step, and every rule judges them with dice of
- * its own. ratio, gumbel, block, traversal   each depth beside its formula (support/accept_theory.h), both sides of 4
- * standard errors; block >= ratio and, on trees, traversal >= multi, by 4 standard errors usage: proof_accept
- * TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [plant]] lowbit: the target's own weights in a lower type
- * (Q4_1), on its K and V. It ends when the time (60 s) is over, and what it has by then counts. plant: the rules are
- * told a wrong q, and it must fail. One thread: run as many at once as there are cores. */
+/* Acceptance on real models against theory, depth by depth, at temperature 1.
+ *
+ * Along replies that steps of `ratio` write, seven chains of four and five 2x2 trees are drafted at each step, and each
+ * rule judges them with dice of its own. ratio, gumbel, block and traversal (on chains) stand beside their formulas
+ * (support/accept_theory.h) at every depth, within 4 standard errors on both sides; block >= ratio, and on trees
+ * traversal >= multi, within 4.
+ *
+ *   proof_accept TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [plant]]
+ *
+ * lowbit: the target's own weights in a lower type (Q4_1), on its K and V. It ends when the time (60 s) is over, and
+ * what it has by then counts; of fewer than 100 steps no verdict is made. plant: the rules are told a wrong q, and it
+ * must fail. One thread: run as many at once as there are cores. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -96,6 +96,48 @@ static void test_tiny(void **state)
     unlink(drafter);
 }
 
+/* All methods in turn with two models, one of the target's vocabulary; prompts run once for everything. */
+static void test_shuffled(void **state)
+{
+    char drafter[256], method[700];
+    struct otr_model *m;
+    struct otr_err err = {0};
+    struct eq_prompts p;
+    struct spec_rig s;
+    (void)state;
+    if (access(TOK_STORIES, R_OK) != 0 || access(PROMPTS, R_OK) != 0) {
+        printf("SKIPPED: %s or %s is not there\n", TOK_STORIES, PROMPTS);
+        skip();
+    }
+    dr_tmp_file(drafter, sizeof drafter);
+    reordered_write(TOK_STORIES, drafter);
+    assert_int_equal(otr_model_open(&m, TOK_STORIES, NULL, &err), OTR_OK);
+    assert_int_equal(eq_prompts_read(&p, m, PROMPTS, 8, 40), 8);
+    if (sr_open_shared(&s, m, (const int32_t *const *)p.ids, p.n_ids, p.n, 64, 1, &err) < 0)
+        fail_msg("%s", err.msg);
+    snprintf(method, sizeof method, "shuffle:model=%s,model=%s exit", TOK_STORIES, drafter);
+    for (int warm = 0; warm < 2; warm++) {
+        if (sr_plain(&s, warm, &err) < 0)
+            fail_msg("%s", err.msg);
+        for (int batch = 1; batch <= 8; batch += 7)
+            run(&s, method, NULL, 16, batch, 8);
+        run(&s, "exit:layers=2,reach=0 suffix", NULL, 5, 3, 8);
+    }
+    printf("shuffled: %ld replies, %ld tokens, %ld drafted, %ld kept, %ld differ\n", s.n_reply, s.n_compared, s.n_draft,
+           s.n_accepted, s.n_differ);
+    assert_true(s.n_accepted > 500 && s.n_differ == 0);
+    const char *const bad[] = {"shuffle:model=/nonexistent.gguf", "shuffle:modle=x"};
+    for (int i = 0; i < 2; i++) {
+        const struct otr_spec sp = {.methods = &bad[i], .n_methods = 1};
+        assert_true(otr_engine_speculate(s.e, &sp, &err) < 0);
+        assert_non_null(strstr(err.msg, i ? "did you mean model?" : "nonexistent"));
+    }
+    sr_close(&s);
+    eq_prompts_free(&p);
+    otr_model_close(m);
+    unlink(drafter);
+}
+
 static void real_pair(const char *target, const char *draft)
 {
     char to[512], from[512], method[640];
@@ -175,10 +217,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiny),
-        cmocka_unit_test(test_gemma3_target),
-        cmocka_unit_test(test_smollm2_target),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tiny),           cmocka_unit_test(test_shuffled), cmocka_unit_test(test_gemma3_target),
+        cmocka_unit_test(test_smollm2_target), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

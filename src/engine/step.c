@@ -29,12 +29,11 @@ struct step {
     struct otr_engine *e;
     int n, cap; /* turns */
     struct turn *turn;
-    struct tree *tree;         /* [cap * CTL_MAX_DRAFTERS] proposals */
+    struct tree *tree;         /* [CTL_MAX_DRAFTERS * cap] proposals: of drafter d, tree[d * cap + j] for ask j */
     struct tree none;          /* the empty tree */
     struct ctl_seq *plan;      /* [cap] */
     struct ctl_offer *offer;   /* [cap * n_d] */
     struct draft_ask *ask;     /* [cap] */
-    struct tree *proposal;     /* [cap] of the drafter that is asked */
     struct step_seq *seq;      /* [cap] */
     struct step_offer *judged; /* [cap * n_d] */
     int *take, *of;            /* [cap] */
@@ -55,7 +54,6 @@ void step_free(struct step *s)
     free(s->plan);
     free(s->offer);
     free(s->ask);
-    free(s->proposal);
     free(s->seq);
     free(s->judged);
     free(s->take);
@@ -77,14 +75,12 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
         s->plan = calloc(c, sizeof *s->plan);
         s->offer = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->offer);
         s->ask = calloc(c, sizeof *s->ask);
-        s->proposal = malloc(c * sizeof *s->proposal);
         s->seq = calloc(c, sizeof *s->seq);
         s->judged = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->judged);
         s->take = calloc(c, sizeof *s->take);
         s->of = calloc(c, sizeof *s->of);
     }
-    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seq || !s->judged ||
-        !s->take || !s->of) {
+    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->seq || !s->judged || !s->take || !s->of) {
         step_free(s);
         return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
     }
@@ -172,13 +168,14 @@ static void ask_one(struct step *st, int d)
     const struct spec *sp = st->e->spec;
     const struct drafter *dr = &sp->d[d];
     const bool in_pass = (dr->m->flags & DRAFT_IN_PASS) != 0;
+    struct tree *t = &st->tree[d * st->cap];
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
             fill_ask(st, st->turn[i].r, &st->plan[i], d, &st->ask[n]);
             st->ask[n].pass = in_pass ? &st->pass : NULL;
             st->ask[n].row = in_pass ? st->turn[i].row : NULL;
-            tree_clear(&st->proposal[n]);
+            tree_clear(&t[n]);
             st->of[n++] = i;
         }
     st->pass.f = n > 0 ? NULL : st->pass.f; /* another one's pass ends here */
@@ -190,25 +187,22 @@ static void ask_one(struct step *st, int d)
         dr->m->prepare(dr->self, st->ask, n);
     st->record.prepare_ms[d] = lap(&clock);
     const int n_lent = pool_n_lent(st->e->pool);
-    const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
-    st->record.ask_ms[d] = lap(&clock);
+    const int rc = dr->m->propose(dr->self, st->ask, n, t);
     st->record.lent[d] = pool_n_lent(st->e->pool) > n_lent;
     st->record.asked[d] = n;
     st->pass_d = d;
     if (in_pass && (rc < 0 || st->pass.n_layer < 1))
         st->pass.f = NULL; /* what it left is of no use */
     for (int j = 0; j < n && rc >= 0; j++) {
-        struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
-        if (st->proposal[j].n == 0 ||
-            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
+        if (t[j].n == 0 || tree_check(&t[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
             continue;
-        for (int k = 0; k < st->proposal[j].n; k++) {
-            const int depth = tree_depth(&st->proposal[j], k);
+        for (int k = 0; k < t[j].n; k++) {
+            const int depth = tree_depth(&t[j], k);
             st->record.depth[d] = depth > st->record.depth[d] ? depth : st->record.depth[d];
         }
-        tree_copy(t, &st->proposal[j]);
-        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
+        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, &t[j]};
     }
+    st->record.ask_ms[d] = lap(&clock); /* with the checks: a large proposal costs them, too */
 }
 
 /* Trees for every turn. */

@@ -149,7 +149,7 @@ static void test_refused(void **state)
                  {"slem:model=" TOK_DATA "ggml-vocab-gpt-2.gguf", "gpt-2"},
                  {"tli:model=/nonexistent.gguf", "nonexistent"},
                  {"tli:model=x,top=3", "top"},
-                 {"slrs:model=x,rows=1000", "rows"},
+                 {"slrs:model=x,laws=1000", "laws"},
                  {"hetero:model=x,p_min=2", "p_min"}};
     struct otr_model *m;
     struct otr_engine *e;

@@ -39,7 +39,14 @@ static int run(struct otr_engine *e, const char *method, int32_t *tok, struct ot
 static void test_torture(void **state)
 {
     (void)state;
-    static const char *const methods[] = {"lowbit", "exit:layers=2", "skip:set=-af--", "skip:search=3"};
+    static const char *const methods[] = {"lowbit",
+                                          "exit:layers=2",
+                                          "skip:set=-af--",
+                                          "skip:search=3",
+                                          "lowbit:rows=64",
+                                          "exit:layers=2,rows=100",
+                                          "draft:model=" STORIES ",rows=64",
+                                          "tli:model=" STORIES ",rows=200"};
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 128, .n_seq = 1};
     struct otr_model *m;
     struct otr_engine *e;

@@ -35,6 +35,9 @@ static void show_memory(const struct session *s)
     if (m.draft_kv == 0)
         cli_note("memory: model %zu MB and its cache up to %zu MB, which the drafter shares; drafter %zu MB",
                  m.weights >> 20, m.kv >> 20, m.draft_weights >> 20);
+    else if (m.draft_weights == 0)
+        cli_note("memory: model %zu MB and its cache up to %zu MB; the drafter is the model, its cache up to %zu MB",
+                 m.weights >> 20, m.kv >> 20, m.draft_kv >> 20);
     else
         cli_note("memory: model %zu MB and its cache up to %zu MB; drafter %zu MB and its cache up to %zu MB",
                  m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);

@@ -413,6 +413,57 @@ static void test_seen(void **state)
     close_rig(&r);
 }
 
+/* Rows that hold a reply's tokens: a drafter that is the model is always right with them. One that had other tokens'
+ * logits, or ids, would be wrong. */
+static void test_right(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"draft:model=" STORIES, "skip:set=-----", "tli:model=" STORIES};
+    struct rig r;
+    struct otr_gen g = {.sampling = otr_sampling_default(), .max_tokens = 60, .ignore_eos = true};
+    struct freq f;
+    char path[300], method[500], key[FREQ_KEY + 1];
+    size_t bytes;
+    if (access(STORIES, R_OK) != 0) {
+        printf("SKIPPED: %s is not there\n", STORIES);
+        skip();
+    }
+    open_rig(&r, STORIES, NULL, 1);
+    assert_int_equal(freq_init(&f, tokenizer_n_vocab(r.m->tok), NULL), OTR_OK);
+    freq_key(r.m->tok, key);
+    dr_tmp_file(path, sizeof path);
+    for (int i = -1; i < 6; i++) {
+        const char *one = method;
+        struct otr_seq *s;
+        struct otr_gen_result out;
+        struct otr_err err = {0};
+        g.sampling.temp = i % 2 == 1 ? 0.8f : 0;
+        g.sampling.top_k = 0;
+        g.sampling.top_p = 1;
+        snprintf(method, sizeof method, "%s,rows=150,freq=%s,p_min=0", methods[i < 0 ? 0 : i / 2], path);
+        const struct otr_spec sp = {.methods = &one, .n_methods = 1, .draft_fixed = 4};
+        if (i >= 0 && otr_engine_speculate(r.e, &sp, &err) < 0)
+            fail_msg("%s: %s", method, err.msg);
+        assert_int_equal(otr_seq_create(&s, r.e, NULL), OTR_OK);
+        assert_int_equal(otr_generate(s, (int32_t[]){1, 403, 407}, 3, &g, &out, NULL), OTR_OK);
+        if (i < 0) {
+            freq_add(&f, out.tokens, out.n_reply);
+            char *image = freq_image(&f, key, &bytes);
+            assert_non_null(image);
+            write_bytes(path, image, bytes);
+            free(image);
+        } else if (out.spec.n_draft < 20 || (g.sampling.temp <= 0 && out.spec.n_accepted != out.spec.n_draft) ||
+                   out.spec.n_accepted == 0)
+            fail_msg("%s, temperature %.1f: %zu of %zu kept", method, (double)g.sampling.temp, out.spec.n_accepted,
+                     out.spec.n_draft);
+        otr_gen_result_free(&out);
+        otr_seq_destroy(s);
+    }
+    unlink(path);
+    freq_fini(&f);
+    close_rig(&r);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -444,9 +495,9 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bits),    cmocka_unit_test(test_real_bits), cmocka_unit_test(test_law_of_few),
-        cmocka_unit_test(test_choice),  cmocka_unit_test(test_file),      cmocka_unit_test(test_seen),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bits),   cmocka_unit_test(test_real_bits), cmocka_unit_test(test_law_of_few),
+        cmocka_unit_test(test_choice), cmocka_unit_test(test_file),      cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_right),  cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,7 +101,7 @@ int draft_row_make(struct draft_row *r, const struct draft_ask *ask, const int32
 {
     const struct otr_sampling sp = short_settings(ask);
     const struct history h = {ask->tok, ask->n, path, (size_t)n_path};
-    struct dist d;
+    struct dist d = {0};
     double sum = 0;
     int rc;
     if (r->of)

@@ -84,7 +84,7 @@ for m in "draft:model=$q8" lowbit exit:layers=4 skip:set=-a--- "tli:model=$q8" "
 done
 reply -m "$stories" --spec "draft:model=$stories,rows=100,freq=$tmp/a.freq" --json > "$tmp/r.json"
 field "the rows hold the reply" 'r["timings"]["draft_n_accepted"] == r["timings"]["draft_n"]' True
-same "what was seen is kept, once" "$(ls "$cache"/freq-*.bin | wc -l)" 1
+same "what was seen is kept, once" "$(find "$cache" -name "freq-*.bin" | wc -l)" 1
 kept=$(echo "$cache"/freq-*.bin)
 printf rubbish > "$kept"
 same "damaged counts of ours" "$(reply -m "$stories" --spec lowbit:rows=64)" "$plain"

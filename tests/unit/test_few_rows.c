@@ -102,6 +102,7 @@ static void compare_bits(const struct rig *r, const struct weights *w, enum ggml
         const float *got = fwd_logits(f, i);
         int best = 0;
         for (int k = 0; k < few->n; k++) {
+            // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bits, not values
             bad += memcmp(&got[k], &want[(size_t)i * v + (size_t)few->id[k]], sizeof *got) != 0;
             best = got[k] > got[best] ? k : best;
         }

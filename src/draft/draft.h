@@ -138,10 +138,14 @@ struct draft_method {
     int (*observe)(void *self, const struct draft_seen *seen, int n_seen);
     size_t (*bytes)(const void *self); /* memory in use; may be NULL */
     const struct draft_laws *laws;     /* NULL: it has none to give */
+    /* The flags of one that is open, where they depend on its parameters (wrappers); may be NULL. */
+    uint32_t (*flags_of)(const void *self);
 };
 
 const struct draft_method *draft_find(const char *name);  /* NULL: unknown */
 int draft_unknown(const char *name, struct otr_err *err); /* OTR_E_ARG, and the nearest known name */
+/* What an open method needs and gives. */
+uint32_t draft_flags(const struct draft_method *m, const void *self);
 int draft_count(void);
 const struct draft_method *draft_at(int i);
 

@@ -1,17 +1,20 @@
 /* draft: a smaller model of the same vocabulary writes on; the target checks.
  *
- * In: model=FILE, a GGUF. Out: a chain a sequence, drawn token by token from the model's own law; all sequences' next
- * rows run in one pass. A chain ends at the budget, before a token that the model is not sure of (p_min: rule R1, the
- * row is looked at, not the token), and behind an end of text. Rows that the target accepts are not computed again.
- * SRC: Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h, draft_row.h. */
+ * In: model=FILE, a GGUF; rows=N, freq=FILE: a short head (few_rows.h). Out: a chain a sequence, drawn token by token
+ * from the model's own law; all sequences' next rows run in one pass. A chain ends at the budget, before a token that
+ * the model is not sure of (p_min: rule R1, the row is looked at, not the token), and behind an end of text. Rows that
+ * the target accepts are not computed again. SRC: Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h,
+ * draft_row.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "draft/draft_row.h"
+#include "draft/few_rows.h"
 #include "draft/lm.h"
 
 struct draft_model {
     struct lm *lm;
+    struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
     double p_min;
@@ -22,14 +25,30 @@ static void model_close(void *self)
     struct draft_model *d = self;
     draft_row_close(&d->row);
     lm_close(d->lm);
+    few_rows_close(d->few);
     free(d);
+}
+
+/* Rows of logits, and the head that makes them. */
+static int open_rows(struct draft_model *d, const struct draft_env *env, struct otr_err *err)
+{
+    const struct weights *w = lm_weights(d->lm);
+    const struct kernels *k = &env->host->weights->kern;
+    const int n = w->hp.n_vocab; /* padding of the embedding may differ */
+    int rc = draft_row_open(&d->row, n < env->n_vocab ? n : env->n_vocab, k, env->host->pool, err);
+    if (rc == OTR_OK)
+        rc = few_rows_open(&d->few, env, d->tok, w, w->head.type, err);
+    if (rc < 0 || !d->few)
+        return rc;
+    lm_set_head(d->lm, &d->few->head);
+    return draft_row_few(&d->row, d->few->id, d->few->n, k, env->host->pool, err);
 }
 
 static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const known[] = {"model", "p_min"};
+    static const char *const known[] = {"model", "p_min", FEW_ROWS_PARAMS};
     const char *path = draft_param_get(env, "model");
-    int rc = draft_param_check(env, known, 2, err);
+    int rc = draft_param_check(env, known, sizeof known / sizeof *known, err);
     if (rc < 0)
         return rc;
     if (!path)
@@ -42,11 +61,8 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
         rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
         rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
-    if (rc == OTR_OK) {
-        const int n = lm_weights(d->lm)->hp.n_vocab; /* padding of the embedding may differ */
-        rc = draft_row_open(&d->row, n < env->n_vocab ? n : env->n_vocab, &env->host->weights->kern, env->host->pool,
-                            err);
-    }
+    if (rc == OTR_OK)
+        rc = open_rows(d, env, err);
     if (rc < 0) {
         model_close(d);
         return rc;
@@ -151,17 +167,21 @@ static int model_prepare(void *self, const struct draft_ask *ask, int n_ask)
 static int model_observe(void *self, const struct draft_seen *seen, int n_seen)
 {
     struct draft_model *d = self;
-    for (int i = 0; i < n_seen; i++)
-        if (seen[i].event == SEEN_FINISHED)
-            lm_drop(d->lm, seen[i].seq);
-        else
+    for (int i = 0; i < n_seen; i++) {
+        if (seen[i].event != SEEN_FINISHED) {
             lm_follow(d->lm, seen[i].seq, seen[i].tok, seen[i].n);
+            continue;
+        }
+        few_rows_seen(d->few, seen[i].tok, seen[i].n);
+        lm_drop(d->lm, seen[i].seq);
+    }
     return OTR_OK;
 }
 
 static size_t model_bytes(const void *self)
 {
-    return lm_bytes(((const struct draft_model *)self)->lm);
+    const struct draft_model *d = self;
+    return lm_bytes(d->lm) + (d->few ? d->few->bytes : 0);
 }
 
 static const struct draft_laws model_laws = {.begin = model_begin, .more = model_more, .law = model_law};

@@ -36,9 +36,10 @@ struct chain {
 };
 
 struct shadow {
-    struct fwd *f; /* its own, or of the running ask */
-    bool owns;     /* false: rows are the first layers of the target's pass */
-    int n_exit;    /* layers of a row then */
+    struct fwd *f;        /* its own, or of the running ask */
+    bool owns;            /* false: rows are the first layers of the target's pass */
+    int n_exit;           /* layers of a row then */
+    struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
     struct lead lead[N_LEAD];
@@ -64,16 +65,22 @@ void shadow_close(struct shadow *s)
     draft_row_close(&s->row);
     if (s->owns)
         fwd_destroy(s->f);
+    few_rows_close(s->few);
     free(s);
 }
 
-static int shadow_create(struct shadow **out, const struct draft_env *env, const struct kernels *k, struct otr_err *err)
+static int shadow_create(struct shadow **out, const struct draft_env *env, const struct weights *w, enum ggml_type head,
+                         struct otr_err *err)
 {
     struct shadow *s = calloc(1, sizeof *s);
     if (!s)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     s->tok = env->tok;
-    const int rc = draft_row_open(&s->row, env->n_vocab, k, env->host->pool, err);
+    int rc = draft_row_open(&s->row, env->n_vocab, &w->kern, env->host->pool, err);
+    if (rc == OTR_OK)
+        rc = few_rows_open(&s->few, env, env->tok, w, head, err);
+    if (rc == OTR_OK && s->few)
+        rc = draft_row_few(&s->row, s->few->id, s->few->n, &w->kern, env->host->pool, err);
     if (rc < 0) {
         shadow_close(s);
         return rc;
@@ -82,11 +89,12 @@ static int shadow_create(struct shadow **out, const struct draft_env *env, const
     return OTR_OK;
 }
 
-int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, struct otr_err *err)
+int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, enum ggml_type head,
+                struct otr_err *err)
 {
     const struct fwd_opts fo = {.n_batch = MAX_CHAINS * (TREE_MAX + 1), .n_ctx = env->host->n_ctx};
     struct shadow *s = NULL;
-    int rc = shadow_create(&s, env, &w->kern, err);
+    int rc = shadow_create(&s, env, w, head, err);
     if (rc < 0)
         return rc;
     s->owns = true;
@@ -95,13 +103,15 @@ int shadow_open(struct shadow **out, const struct draft_env *env, const struct w
         shadow_close(s);
         return rc;
     }
+    fwd_set_head(s->f, shadow_head(s));
     *out = s;
     return OTR_OK;
 }
 
 int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_layer, struct otr_err *err)
 {
-    const int rc = shadow_create(out, env, &env->host->weights->kern, err);
+    const struct weights *w = env->host->weights;
+    const int rc = shadow_create(out, env, w, w->head.type, err);
     if (rc == OTR_OK)
         (*out)->n_exit = n_layer;
     return rc;
@@ -110,6 +120,16 @@ int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_lay
 struct fwd *shadow_fwd(struct shadow *s)
 {
     return s->f;
+}
+
+const struct mat *shadow_head(const struct shadow *s)
+{
+    return s->few ? &s->few->head : NULL;
+}
+
+size_t shadow_bytes(const struct shadow *s)
+{
+    return s->few ? s->few->bytes : 0;
 }
 
 /* ---- when to stop ---- */
@@ -171,6 +191,8 @@ void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen)
 {
     for (int i = 0; i < n_seen; i++) {
         const struct draft_seen *e = &seen[i];
+        if (e->event == SEEN_FINISHED)
+            few_rows_seen(s->few, e->tok, e->n);
         if (e->event != SEEN_STEP)
             continue;
         s->pace.n_new += e->n_new;
@@ -274,7 +296,9 @@ int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct d
     pace_begin(&s->pace);
     if (!s->owns) { /* one pass for all: what it has no heads for is not drafted */
         s->f = ask->pass->f;
+        fwd_set_head(s->f, shadow_head(s));
         rc = propose_some(s, o, ask, n_ask < MAX_CHAINS ? n_ask : MAX_CHAINS, out);
+        fwd_set_head(s->f, NULL); /* the target's rows have the whole one */
         ask->pass->n_layer = s->n_exit;
         return rc;
     }

@@ -167,7 +167,7 @@ static void ask_one(struct step *st, int d)
 {
     const struct spec *sp = st->e->spec;
     const struct drafter *dr = &sp->d[d];
-    const bool in_pass = (dr->m->flags & DRAFT_IN_PASS) != 0;
+    const bool in_pass = (dr->flags & DRAFT_IN_PASS) != 0;
     struct tree *t = &st->tree[d * st->cap];
     int n = 0;
     for (int i = 0; i < st->n; i++)
@@ -219,7 +219,7 @@ static void step_ask(struct step *st)
         const struct otr_reply *r = st->turn[i].r;
         uint64_t can = 0;
         for (int d = 0; d < sp->n_d; d++)
-            if (r->g.n_predicted > 0 || !(sp->d[d].m->flags & DRAFT_NEED_PREDICTION))
+            if (r->g.n_predicted > 0 || !(sp->d[d].flags & DRAFT_NEED_PREDICTION))
                 can |= 1ull << d;
         st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
                                        .room = room_of(st, r),
@@ -231,12 +231,12 @@ static void step_ask(struct step *st)
         st->offer[i] = (struct ctl_offer){.drafter = -1};
     control_plan(sp->ctl, st->plan, st->n);
     for (int d = 0; d < sp->n_d; d++)
-        if (!(sp->d[d].m->flags & DRAFT_RUNS_MODEL))
+        if (!(sp->d[d].flags & DRAFT_RUNS_MODEL))
             ask_one(st, d);
     control_narrow(sp->ctl, st->plan, st->n, st->offer);
     for (int last = 0; last < 2; last++) /* WHY in the pass last: the others may run rows on the same cache */
         for (int d = 0; d < sp->n_d; d++)
-            if ((sp->d[d].m->flags & DRAFT_RUNS_MODEL) && ((sp->d[d].m->flags & DRAFT_IN_PASS) != 0) == last)
+            if ((sp->d[d].flags & DRAFT_RUNS_MODEL) && ((sp->d[d].flags & DRAFT_IN_PASS) != 0) == last)
                 ask_one(st, d);
     control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
     for (int i = 0; i < st->n; i++)
@@ -461,7 +461,7 @@ static void turn_observe(struct step *st, const struct turn *t)
                                   .n_path = kept,
                                   .mine = d == t->drafter,
                                   .self = &a};
-        if (sp->d[d].m->flags & DRAFT_NEED_DIST) {
+        if (sp->d[d].flags & DRAFT_NEED_DIST) {
             seen.logits = seen_logits;
             seen.best = seen_best;
         }

@@ -81,6 +81,8 @@ static void test_tiny(void **state)
             const double kept = run(&s, method, NULL, 1 + 2 * k, 1, 8);
             run(&s, method, NULL, 0, 3, 8);
             run(&s, method, NULL, TREE_MAX, 2, 4);
+            snprintf(method, sizeof method, "%s:model=%s,p_min=0,rows=%d", methods[k], drafter, 64 << k % 3);
+            run(&s, method, NULL, 5, 1, 8);
             printf("stories260K, other order, %-6s temperature %s: %.3f of the drafted tokens stayed\n", methods[k],
                    warm ? "0.8" : "0", kept);
             if (!warm || k == 0) /* penalties and biases change some; text alone knows nothing of the noise */
@@ -155,7 +157,7 @@ static void real_pair(const char *target, const char *draft)
     for (int warm = 0; warm < 2; warm++) {
         struct spec_rig s = rig_of(m, &p, 16, warm);
         for (int k = 0; k < 3; k++) { /* hetero is tli and slem in turn; slrs is slow with such drafters */
-            snprintf(method, sizeof method, "%s:model=%s", methods[k], d);
+            snprintf(method, sizeof method, "%s:model=%s%s", methods[k], d, k == 1 ? ",rows=8192" : "");
             const double kept = run(&s, method, NULL, 4, 1 + k % 2, k == 2 ? 1 : 2);
             printf("%.8s <- %.8s, %-6s temperature %s: %.3f of the drafted tokens stayed\n", target, draft, methods[k],
                    warm ? "0.8" : "0", kept);
@@ -191,7 +193,7 @@ static void test_refused(void **state)
                  {"slem:model=" TOK_DATA "ggml-vocab-gpt-2.gguf", "gpt-2"},
                  {"tli:model=/nonexistent.gguf", "nonexistent"},
                  {"tli:model=x,top=3", "top"},
-                 {"slrs:model=x,rows=1000", "rows"},
+                 {"slrs:model=x,laws=1000", "laws"},
                  {"hetero:model=x,p_min=2", "p_min"}};
     struct otr_model *m;
     struct otr_engine *e;

@@ -46,7 +46,11 @@ static void test_torture(void **state)
                                           "skip:search=3",
                                           "tree:of=lowbit,build=dyspec",
                                           "tree:of=skip,set=-af--,build=medusa",
-                                          "tree:model=" STORIES ",build=sequoia"};
+                                          "tree:model=" STORIES ",build=sequoia",
+                                          "lowbit:rows=64",
+                                          "exit:layers=2,rows=100",
+                                          "draft:model=" STORIES ",rows=64",
+                                          "tli:model=" STORIES ",rows=200"};
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 128, .n_seq = 1};
     struct otr_model *m;
     struct otr_engine *e;

@@ -84,7 +84,7 @@ int ac_best_trees(const struct acceptance *a, int depth, int n, double *sum, int
         double worth, above; /* of the entry; of its parent */
         int depth, rank;
     } open[2 * TREE_MAX + 1];
-    double first[TREE_MAX + 2], later[AC_RANK];
+    double first[TREE_MAX + 2] = {0}, later[AC_RANK];
     int n_open = 1, k = 0;
     for (int d = 1; d <= depth && d <= TREE_MAX; d++)
         first[d] = ac_chance_at(a, d);

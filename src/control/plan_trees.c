@@ -23,7 +23,7 @@ void plan_trees(struct control *c, int d, const struct ctl_seq *seq, int n_seq, 
     struct ctl_state *s = &c->st[d];
     const struct draft_cost *cost =
         s->wide.n > 0 ? &s->wide : &s->cost; /* of levels, until a tree says what its take */
-    double sum[TREE_MAX + 1], ms[TREE_MAX + 1];
+    double sum[TREE_MAX + 1], ms[TREE_MAX + 1] = {0};
     int deep[TREE_MAX + 1];
     bool wide = false;
     for (int i = 0; i < n_seq; i++)

@@ -25,12 +25,13 @@ struct tree_build {
     struct tree_grow *grow;     /* [n_at_once] */
 };
 
-static const struct tree_policy *const policies[] = {&tree_eagle2, &tree_opt, &tree_dyspec, &tree_sequoia,
-                                                     &tree_medusa};
+enum { N_POLICY = 5 };
+static const struct tree_policy *const policies[N_POLICY] = {&tree_eagle2, &tree_opt, &tree_dyspec, &tree_sequoia,
+                                                             &tree_medusa};
 
 const struct tree_policy *tree_policy_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+    for (int i = 0; i < N_POLICY; i++)
         if (strcmp(policies[i]->name, name) == 0)
             return policies[i];
     return NULL;

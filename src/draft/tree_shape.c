@@ -75,8 +75,8 @@ void shape_grow(struct tree_shape *s, const double *p, int n)
 /* One line: a path of ranks. What is wrong, or NULL. */
 static const char *add_path(struct tree_shape *s, const char *line)
 {
-    int place = SHAPE_ROOT, rank = -1;
-    for (const char *c = line;; rank = -1) {
+    int place = SHAPE_ROOT, rank;
+    for (const char *c = line;;) {
         char *end;
         const long x = strtol(c, &end, 10);
         if (end == c)

@@ -29,7 +29,7 @@ enum {
 struct seq_job { /* one sequence of a job */
     struct outcome_base base;
     struct draft_ask ask; /* its pointers are into the fields below */
-    int32_t *tok;         /* [n_ctx] */
+    int32_t *tok;         /* [n_ctx] the history, and the chain behind it */
     struct otr_logit_bias bias[MOST_BIAS];
     int32_t breaker[MOST_BIAS];
     /* under lock once the job runs: */
@@ -57,8 +57,7 @@ struct beside {
     struct draft_row row;
     struct tree *tree; /* scratch of draws */
     uint64_t rng;
-    int place_row[MOST_SEQS][TREE_MAX + 1], tip[MOST_OUTCOMES]; /* rows to go on from; -1: none */
-    struct lm_row rows[MOST_SEQS * TREE_MAX];                   /* of a pass */
+    int tip[MOST_OUTCOMES]; /* the row to go on from; -1: none */
     /* both: */
     pthread_mutex_t lock;
     pthread_cond_t wake, idle; /* there is work; there is none */
@@ -112,19 +111,17 @@ static bool ends_text(const struct beside *b, int32_t token)
     return token < tokenizer_n_vocab(b->tok) && tokenizer_is_end(b->tok, token); /* or the embedding's padding */
 }
 
-/* The best tokens at place j become outcomes, in the slots that the fan has for them. */
-static void fill_place(struct beside *b, int i, int j)
+/* The best tokens at place j, by its row, become outcomes, in the slots that the fan has for them. */
+static void fill_place(struct beside *b, int i, int j, int row)
 {
-    struct seq_job *s = &b->at->s[i];
+    const struct seq_job *s = &b->at->s[i];
+    const int32_t taken = j < s->base.n_chain ? s->base.chain[j] : -1;
     int32_t tok[MOST_AT_PLACE];
     float conf[MOST_AT_PLACE];
     int slot = s->first;
     for (int k = 0; k < j; k++)
         slot += s->fan[k];
-    if (s->fan[j] == 0 || b->place_row[i][j] < 0)
-        return;
-    const int n = best_tokens(b, s, s->base.chain, j, b->place_row[i][j], j < s->base.n_chain ? s->base.chain[j] : -1,
-                              s->fan[j], tok, conf);
+    const int n = s->fan[j] > 0 ? best_tokens(b, s, s->base.chain, j, row, taken, s->fan[j], tok, conf) : 0;
     pthread_mutex_lock(&b->lock);
     for (int k = 0; k < n; k++) {
         struct outcome *o = &b->outcome[slot + k];
@@ -135,8 +132,7 @@ static void fill_place(struct beside *b, int i, int j)
     }
     pthread_mutex_unlock(&b->lock);
     for (int k = 0; k < n; k++)
-        if (!ends_text(b, tok[k]))
-            b->tip[slot + k] = b->place_row[i][j]; /* the parent of its first row */
+        b->tip[slot + k] = ends_text(b, tok[k]) ? -1 : row; /* the parent of its first row */
 }
 
 /* How many outcomes each place of each sequence gets. */
@@ -160,35 +156,20 @@ static void share_fan(struct beside *b)
 
 /* ---- the thread: passes ---- */
 
-/* The rows of the newest tokens, then those of the chains, and the outcomes of each place. False: stopped, or no room.
- */
+/* A pass for the newest tokens and the chains behind them; the outcomes of each place. False: stopped, or no room. */
 static bool run_places(struct beside *b)
 {
     const struct job *job = b->at;
     struct lm_item items[MOST_SEQS];
-    int n = 0;
-    for (int i = 0; i < job->n; i++)
-        items[i] = (struct lm_item){.seq = job->s[i].base.seq, .tok = job->s[i].tok, .n = job->s[i].base.n, .row = -1};
+    for (int i = 0; i < job->n; i++) {
+        const struct outcome_base *s = &job->s[i].base;
+        items[i] = (struct lm_item){.seq = s->seq, .tok = s->tok, .n = s->n, .n_ahead = s->n_chain, .row = -1};
+    }
     if (!goes_on(b) || lm_begin(b->lm, items, job->n, NULL) < 0)
         return false;
-    const int first = lm_next_row(b->lm);
-    for (int i = 0; i < job->n; i++) {
-        const struct seq_job *s = &job->s[i];
-        b->place_row[i][0] = items[i].row;
-        fill_place(b, i, 0);
-        for (int k = 0; k < s->base.n_chain; k++) {
-            b->place_row[i][k + 1] = items[i].row < 0 ? -1 : first + n;
-            if (items[i].row >= 0) {
-                b->rows[n] = (struct lm_row){b->place_row[i][k], s->base.chain[k]};
-                n++;
-            }
-        }
-    }
-    if (n > 0 && (!goes_on(b) || lm_more(b->lm, b->rows, n, NULL) < 0))
-        return false;
     for (int i = 0; i < job->n; i++)
-        for (int j = 1; j <= job->s[i].base.n_chain; j++)
-            fill_place(b, i, j);
+        for (int j = 0; j <= job->s[i].base.n_chain && items[i].row >= 0; j++)
+            fill_place(b, i, j, items[i].row + j);
     pthread_mutex_lock(&b->lock);
     for (int i = 0; i < job->n; i++)
         job->s[i].is_ready = items[i].row >= 0;
@@ -216,16 +197,17 @@ static bool write_on(struct beside *b, const struct seq_job *s, struct outcome *
 static int run_level(struct beside *b)
 {
     const struct job *job = b->at;
+    struct lm_row rows[MOST_OUTCOMES];
     int of[MOST_OUTCOMES], slot[MOST_OUTCOMES], n = 0, n_left = 0;
     for (int i = 0; i < job->n; i++)
         for (int k = job->s[i].first; k < job->s[i].first + job->s[i].n_outcome; k++)
             if (b->tip[k] >= 0) {
                 const struct outcome *o = &b->outcome[k];
-                b->rows[n] = (struct lm_row){b->tip[k], o->tok[o->n - 1]};
+                rows[n] = (struct lm_row){b->tip[k], o->tok[o->n - 1]};
                 of[n] = i;
                 slot[n++] = k;
             }
-    const int first = n > 0 ? lm_more(b->lm, b->rows, n, NULL) : -1;
+    const int first = n > 0 ? lm_more(b->lm, rows, n, NULL) : -1;
     for (int i = 0; i < n && first >= 0; i++) {
         const bool more = write_on(b, &job->s[of[i]], &b->outcome[slot[i]], first + i);
         b->tip[slot[i]] = more ? first + i : -1;
@@ -334,7 +316,7 @@ void beside_take(struct beside *b, const struct draft_ask *ask, struct tree *out
 }
 
 /* Copies: what an ask points to is gone when the thread reads it. */
-static void fill_seq(struct seq_job *s, const struct draft_ask *ask, const struct tree *chain)
+static void fill_seq(struct seq_job *s, const struct draft_ask *ask, const struct tree *chain, int n_ctx)
 {
     const size_t n_bias = ask->sampling.n_bias < MOST_BIAS ? ask->sampling.n_bias : MOST_BIAS;
     const size_t n_br = ask->sampling.n_dry_breakers < MOST_BIAS ? ask->sampling.n_dry_breakers : MOST_BIAS;
@@ -359,9 +341,9 @@ static void fill_seq(struct seq_job *s, const struct draft_ask *ask, const struc
     s->base.seq = ask->seq;
     s->base.tok = s->tok;
     s->base.n = ask->n;
-    s->base.n_chain = chain->n;
-    for (int i = 0; i < chain->n; i++) {
-        s->base.chain[i] = chain->entry[i].token;
+    s->base.n_chain = chain->n < n_ctx - (int)ask->n ? chain->n : n_ctx - (int)ask->n;
+    for (int i = 0; i < s->base.n_chain; i++) {
+        s->base.chain[i] = s->tok[ask->n + (size_t)i] = chain->entry[i].token;
         s->base.conf[i] = chain->entry[i].conf;
     }
     s->n_outcome = s->first = 0;
@@ -376,7 +358,7 @@ int beside_give(struct beside *b, const struct draft_ask *ask, int n, const stru
     for (int i = 0; i < n && job->n < b->cap; i++)
         if (ask[i].n >= 1 && ask[i].n <= (size_t)b->n_ctx) {
             b->open[job->n] = ask[i].seq;
-            fill_seq(&job->s[job->n++], &ask[i], &chain[i]);
+            fill_seq(&job->s[job->n++], &ask[i], &chain[i], b->n_ctx);
         }
     job->chance = fan_chance(&b->stats);
     job->exponent = b->o.exponent > 0 ? b->o.exponent : fan_exponent(&b->stats);

@@ -320,7 +320,8 @@ static bool give_up(struct lm *m, struct turn *turn, int n)
     return false;
 }
 
-/* Rows of missing tokens, at most CHUNK; last: all of them, and the newest token, with its logits. */
+/* Rows of missing tokens, at most CHUNK; last: all of them, and the newest token and the chain behind it, with their
+ * logits. */
 static void add_rows(struct lm *m, const struct turn *turn, int n, bool last)
 {
     m->n_row = m->n_want = 0;
@@ -328,17 +329,17 @@ static void add_rows(struct lm *m, const struct turn *turn, int n, bool last)
         struct lm_seq *s = turn[i].s;
         if (!s)
             continue;
-        int take = last ? missing(&turn[i]) + 1 : missing(&turn[i]);
+        int take = last ? missing(&turn[i]) + 1 + turn[i].it->n_ahead : missing(&turn[i]);
         if (!last && take > CHUNK - m->n_row)
             take = CHUNK - m->n_row;
         for (int k = 0; k < take; k++) {
             m->row[m->n_row] = (struct lm_row){k ? m->n_row - 1 : FWD_END, turn[i].it->tok[s->n + k]};
             m->row_of[m->n_row++] = s;
         }
-        if (last) {
-            turn[i].it->row = m->n_row - 1;
-            m->want[m->n_want++] = m->n_row - 1;
-        }
+        if (last)
+            turn[i].it->row = m->n_row - 1 - turn[i].it->n_ahead;
+        for (int k = 0; last && k <= turn[i].it->n_ahead; k++)
+            m->want[m->n_want++] = turn[i].it->row + k;
     }
 }
 
@@ -409,7 +410,7 @@ static int take_turns(struct lm *m, struct lm_item *items, int n, struct turn *t
         const int at = find(m, it->seq);
         turn[i] = (struct turn){it, NULL};
         it->row = -1;
-        if (it->n < 1 || it->n > (size_t)m->n_ctx)
+        if (it->n < 1 || it->n + (size_t)it->n_ahead > (size_t)m->n_ctx)
             continue;
         if (at >= 0)
             settle(m, turn[i].s = m->seq[at], it->tok, (int)it->n - 1);
@@ -441,11 +442,6 @@ int lm_begin(struct lm *m, struct lm_item *items, int n, struct otr_err *err)
         if (!turn[i].s || rc < 0)
             items[i].row = -1;
     return rc;
-}
-
-int lm_next_row(const struct lm *m)
-{
-    return m->n_row;
 }
 
 int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err)

@@ -41,7 +41,8 @@ struct lm_item {
     uint64_t seq;
     const int32_t *tok; /* [n] at least one; ids inside the model's vocabulary */
     size_t n;
-    int row; /* out: of tok[n - 1]; -1: no room for this sequence now */
+    int n_ahead; /* of lm_begin: tok[n .. n + n_ahead) run behind them as a drafted chain, at most TREE_MAX */
+    int row;     /* out: of tok[n - 1], those of the chain follow it; -1: no room for this sequence now */
 };
 /* Both end the pass before them. On an error no sequence is worse than not caught up. */
 int lm_sync(struct lm *m, struct lm_item *items, int n, struct otr_err *err);
@@ -50,8 +51,7 @@ struct lm_row {
     int parent; /* a row of this pass */
     int32_t token;
 };
-/* Returns the number of the first new row, which lm_next_row says before. On an error the pass is as it was. */
-int lm_next_row(const struct lm *m);
+/* Returns the number of the first new row. On an error the pass is as it was. */
 int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err);
 /* Some rows of the head only, from the next pass on: fwd_set_head. */
 void lm_set_head(struct lm *m, const struct mat *head);

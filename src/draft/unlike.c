@@ -184,7 +184,7 @@ static int follow_all(struct unlike *u, const struct draft_ask *ask, int n_ask)
         if (!s->text.map)
             retext_init(&s->text, u->target, u->draft, u->map);
         rc = retext_follow(&s->text, ask[i].tok, ask[i].n, NULL);
-        u->item[i] = (struct lm_item){ask[i].seq, s->text.z.id, s->text.z.n, -1};
+        u->item[i] = (struct lm_item){.seq = ask[i].seq, .tok = s->text.z.id, .n = s->text.z.n, .row = -1};
     }
     return rc;
 }

@@ -33,7 +33,8 @@ void __wrap_free(void *p);
 
 static bool fails(void)
 {
-    wrapmem_count += gettid() == getpid();
+    if (gettid() == getpid())
+        wrapmem_count++;
     long left = __atomic_load_n(&wrapmem_fail_at, __ATOMIC_RELAXED);
     while (left > 0 &&
            !__atomic_compare_exchange_n(&wrapmem_fail_at, &left, left - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))

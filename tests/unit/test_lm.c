@@ -187,6 +187,12 @@ static void work(int room, int rounds)
             it[i] = (struct lm_item){.seq = of[i]->id, .tok = of[i]->tok, .n = (size_t)of[i]->n};
         if (n == 0)
             continue;
+        const int n_ahead = round % 4 == 1 ? 1 + dr_below(&r.rng, 5) : 0; /* chains that run in the first pass */
+        for (int i = 0; i < n; i++) {
+            it[i].n_ahead = n_ahead;
+            for (int k = 0; k < n_ahead; k++)
+                of[i]->tok[of[i]->n + k] = some_token(&r);
+        }
         if (round % 3 == 0)
             assert_int_equal(lm_sync(r.lm, it, n, NULL), OTR_OK);
         assert_int_equal(lm_begin(r.lm, it, n, NULL), OTR_OK);
@@ -194,8 +200,8 @@ static void work(int room, int rounds)
         for (int i = 0; i < n; i++) {
             if (room >= N_SEQ)
                 assert_true(it[i].row >= 0);
-            if (it[i].row >= 0)
-                check_row(&r, of[i], NULL, 0, it[i].row);
+            for (int k = 0; k <= n_ahead && it[i].row >= 0; k++)
+                check_row(&r, of[i], of[i]->tok + of[i]->n, k, it[i].row + k);
         }
         grow(&r, (const struct text *const *)of, it, n, dr_below(&r.rng, 5), drafted, n_drafted);
         for (int i = 0; i < n; i++) {

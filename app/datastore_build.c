@@ -1,7 +1,7 @@
-/* outrider datastore build: a corpus as tokens with a suffix array, for --spec rest.
- * In: text files, a model for its vocabulary. Out: a datastore file, written beside and renamed.
- * The suffix array is libdivsufsort's, over the ids as four bytes each, most significant first: then the order of bytes
- * is the order of ids. Read next: src/draft/datastore.h. */
+/* outrider datastore build: a corpus as tokens with a suffix array, for --spec rest; freq: how often it holds each
+ * token. In: text files, a model for its vocabulary. Out: a file, written beside and renamed. The suffix array is
+ * libdivsufsort's, over the ids as four bytes each, most significant first: then the order of bytes is the order of
+ * ids. Read next: src/draft/datastore.h, src/draft/freq.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "base/replace_file.h"
 #include "cli.h"
 #include "draft/datastore.h"
+#include "draft/freq.h"
 #include "engine/engine.h"
 #ifdef OTR_HAVE_DIVSUFSORT
 #include <divsufsort.h>
@@ -88,8 +89,32 @@ static int write_store(const struct corpus *c, const uint32_t *place, const char
     return ok ? OTR_OK : OTR_FAIL(err, IO, "cannot write the datastore (%.200s): %s", path, strerror(errno));
 }
 
+/* As write_store, for --spec METHOD:rows=N,freq=FILE. */
+static int write_freq(const struct corpus *c, const struct tokenizer *tok, const char *path, struct otr_err *err)
+{
+    struct freq f;
+    char key[FREQ_KEY + 1];
+    size_t bytes = 0;
+    struct replace_file r;
+    int rc = freq_init(&f, tokenizer_n_vocab(tok), err);
+    if (rc < 0)
+        return rc;
+    freq_add(&f, c->ids, c->n);
+    freq_key(tok, key);
+    void *image = freq_image(&f, key, &bytes);
+    if (!image)
+        rc = OTR_FAIL(err, NOMEM, "no memory for counts of %d tokens", f.n_vocab);
+    else if (!replace_open(&r, path, 0666) || !replace_close(&r, fwrite(image, 1, bytes, r.f) == bytes))
+        rc = OTR_FAIL(err, IO, "cannot write the frequency file (%.200s): %s", path, strerror(errno));
+    free(image);
+    freq_fini(&f);
+    return rc;
+}
+
 struct datastore_opts {
     const char *model, *out;
+    const char *what; /* the result: a datastore, a frequency file */
+    bool freq;
 };
 
 /* The result replaces a file of ours at most: no device, nothing that is read. */
@@ -99,10 +124,10 @@ static int check_out(const struct datastore_opts *o, char **files, int n_files, 
     if (stat(o->out, &st) < 0)
         return OTR_OK; /* a folder that is not there shows when the file is made */
     if (!S_ISREG(st.st_mode))
-        return OTR_FAIL(err, ARG, "cannot write the datastore (%.200s): it is no regular file", o->out);
+        return OTR_FAIL(err, ARG, "cannot write the %s (%.200s): it is no regular file", o->what, o->out);
     for (int i = -1; i < n_files; i++)
         if (stat(i < 0 ? o->model : files[i], &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino)
-            return OTR_FAIL(err, ARG, "cannot write the datastore (%.200s): it is a file that is read", o->out);
+            return OTR_FAIL(err, ARG, "cannot write the %s (%.200s): it is a file that is read", o->what, o->out);
     return OTR_OK;
 }
 
@@ -119,11 +144,13 @@ static int build(const struct datastore_opts *o, char **files, int n_files, stru
         rc = add_text(&c, m, files[i], err);
     if (rc == OTR_OK && c.n == 0)
         rc = OTR_FAIL(err, ARG, "an empty corpus: there is nothing to build");
-    if (rc == OTR_OK && !(place = malloc(c.n * sizeof *place)))
+    if (rc == OTR_OK && o->freq)
+        rc = write_freq(&c, m->tok, o->out, err);
+    if (rc == OTR_OK && !o->freq && !(place = malloc(c.n * sizeof *place)))
         rc = OTR_FAIL(err, NOMEM, "no memory for the places of %zu tokens", c.n);
-    if (rc == OTR_OK)
+    if (rc == OTR_OK && !o->freq)
         rc = sort_suffixes(&c, place, err);
-    if (rc == OTR_OK) {
+    if (rc == OTR_OK && !o->freq) {
         model_key(m, key);
         rc = write_store(&c, place, key, otr_model_info(m)->n_vocab, o->out, err);
     }
@@ -140,14 +167,18 @@ int cmd_datastore(int argc, char **argv)
 #define AT(member) offsetof(struct datastore_opts, member)
     static const struct flag flags[] = {
         {"-m --model", FLAG_STR, AT(model), "FILE", "model whose vocabulary it is for", 0, 0, "LLAMA_ARG_MODEL"},
-        {"-o --output", FLAG_STR, AT(out), "FILE", "the datastore", 0, 0, NULL},
+        {"-o --output", FLAG_STR, AT(out), "FILE", "the result; it replaces one that is there", 0, 0, NULL},
     };
 #undef AT
     struct datastore_opts o = {0};
     const struct flag_cmd c = {
         .name = "datastore",
-        .usage = "build CORPUS... -m MODEL -o FILE",
-        .about = "Makes a datastore of text files, for drafting with --spec rest:file=FILE.",
+        .usage = "build|freq CORPUS... -m MODEL -o FILE",
+        .about = "build: a datastore of text files, for drafting with --spec rest:file=FILE.\n"
+                 "freq: how often each token is in them, for drafters with rows=N: a head of the N most frequent\n"
+                 "tokens, --spec METHOD:rows=N,freq=FILE (draft, lowbit, skip, exit, tli, slem, slrs, hetero). MODEL\n"
+                 "is the one that drafts. Without freq=FILE a drafter counts the tokens of its own replies, in the\n"
+                 "cache folder: counts, and no text.",
         .example = "build notes.txt -m ~/.cache/outrider/SmolLM2-135M-Instruct-Q4_1.gguf -o notes.store",
         .sets = {{flags, sizeof flags / sizeof flags[0], &o}},
     };
@@ -156,12 +187,14 @@ int cmd_datastore(int argc, char **argv)
     int status, rc = OTR_OK;
     if (!cli_parse(&c, argc, argv, &words, &status))
         return status;
-    if (words.n < 1 || strcmp(words.v[0], "build") != 0)
-        rc = OTR_FAIL(&err, ARG, "no action (datastore): say build, then the text files");
+    o.freq = words.n > 0 && strcmp(words.v[0], "freq") == 0;
+    o.what = o.freq ? "frequency file" : "datastore";
+    if (words.n < 1 || (strcmp(words.v[0], "build") != 0 && !o.freq))
+        rc = OTR_FAIL(&err, ARG, "no action (datastore): say build or freq, then the text files");
     else if (words.n < 2)
-        rc = OTR_FAIL(&err, ARG, "no corpus (datastore build): give text files");
+        rc = OTR_FAIL(&err, ARG, "no corpus (datastore %s): give text files", words.v[0]);
     else if (!o.model || !o.out)
-        rc = OTR_FAIL(&err, ARG, "no %s (datastore build)", o.model ? "output (-o)" : "model (-m)");
+        rc = OTR_FAIL(&err, ARG, "no %s (datastore %s)", o.model ? "output (-o)" : "model (-m)", words.v[0]);
     if (rc < 0)
         return cli_usage(&err);
     if (build(&o, words.v + 1, words.n - 1, &err) < 0)

@@ -25,15 +25,22 @@ static void progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
-/* What two models take; nothing to say of one. */
+/* What a drafter takes beside its model; nothing to say of one model alone. */
 static void show_memory(const struct session *s)
 {
     struct otr_memory m;
     otr_engine_memory(s->engine, &m);
-    if (m.draft_kv == 0)
+    if (m.draft_kv == 0 && m.draft_weights == 0)
         return;
-    cli_note("memory: model %zu MB and its cache up to %zu MB; drafter %zu MB and its cache up to %zu MB",
-             m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);
+    if (m.draft_kv == 0)
+        cli_note("memory: model %zu MB and its cache up to %zu MB, which the drafter shares; drafter %zu MB",
+                 m.weights >> 20, m.kv >> 20, m.draft_weights >> 20);
+    else if (m.draft_weights == 0)
+        cli_note("memory: model %zu MB and its cache up to %zu MB; the drafter is the model, its cache up to %zu MB",
+                 m.weights >> 20, m.kv >> 20, m.draft_kv >> 20);
+    else
+        cli_note("memory: model %zu MB and its cache up to %zu MB; drafter %zu MB and its cache up to %zu MB",
+                 m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);
     if (m.draft_weights > m.weights)
         cli_note("the drafter is larger than the model: drafting with it can hardly pay");
 }

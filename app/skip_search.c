@@ -33,8 +33,8 @@ static void windows(size_t *at, int n, int turn, size_t from, size_t end)
         at[i] = from + (size_t)(turn * n + i) * (SKIP_WINDOW + 5) % (room + 1);
 }
 
-static int search_on(struct found *out, struct bench_target *t, struct fwd *f, struct otr_seq *s, size_t from,
-                     const struct search_opts *o, struct otr_err *err)
+static int search_on(struct found *out, struct bench_target *t, struct fwd *f, struct kv_seq *scratch,
+                     struct otr_seq *s, size_t from, const struct search_opts *o, struct otr_err *err)
 {
     const struct weights *w = t->m->w;
     struct skip_search search;
@@ -42,7 +42,7 @@ static int search_on(struct found *out, struct bench_target *t, struct fwd *f, s
     skip_search_begin(&search, w, 1);
     for (int i = 0; i < o->n_try; i++) {
         windows(at, o->n_window, i, from, s->n);
-        const int rc = skip_search_try(&search, f, s->kv, s->tok, at, o->n_window, w);
+        const int rc = skip_search_try(&search, f, scratch, s->kv, s->tok, at, o->n_window, w);
         if (rc < 0)
             return OTR_FAIL(err, LIMIT,
                             "no room in the KV cache for the windows of a search: use a larger context (-c)");
@@ -58,6 +58,7 @@ static int search(struct found *out, struct bench_target *t, const struct search
     int32_t *ids = malloc((size_t)MAX_TEXT * sizeof *ids);
     struct otr_seq *s = NULL;
     struct fwd *f = NULL;
+    struct kv_seq *scratch = NULL;
     struct otr_gen g = {.sampling = otr_sampling_default(), .max_tokens = (size_t)o->n_text, .ignore_eos = true};
     struct otr_gen_result text = {0};
     g.sampling.temp = 0;
@@ -71,9 +72,10 @@ static int search(struct found *out, struct bench_target *t, const struct search
         rc = OTR_FAIL(err, ARG, "%zu tokens of text are too few for a search", text.n_reply);
     if (rc == OTR_OK)
         rc = fwd_create(&f, t->m->w, t->e->pool, t->e->kv, &(struct fwd_opts){SKIP_WINDOW, t->e->n_ctx}, err);
-    if (rc == OTR_OK)
-        rc = search_on(out, t, f, s, (size_t)n, o, err);
+    if (rc == OTR_OK && (rc = kv_seq_create(&scratch, t->e->kv, t->e->n_ctx, err)) == OTR_OK)
+        rc = search_on(out, t, f, scratch, s, (size_t)n, o, err);
     bench_progress_end();
+    kv_drop(scratch);
     fwd_destroy(f);
     otr_gen_result_free(&text);
     otr_seq_destroy(s);

@@ -178,6 +178,7 @@ static void add_up(struct spec_sum *f, const struct otr_gen_result *r, bool same
 {
     f->steps += r->spec.n_steps;
     f->plain += r->spec.n_plain;
+    f->drafted += r->spec.n_draft;
     f->kept += r->spec.n_accepted;
     f->tokens += r->n_reply;
     f->draft_ms += r->spec.draft_ms;

@@ -48,7 +48,7 @@ struct spec_task {            /* one prompt */
 
 struct spec_sum { /* of one method on one category: over all replies */
     int n_reply, n_same;
-    size_t steps, plain, kept, tokens;
+    size_t steps, plain, drafted, kept, tokens;
     double draft_ms, verify_ms, all_ms;
 };
 struct spec_bounds { /* of one category, ms of all its replies */

@@ -136,12 +136,17 @@ static json_t *prompts_json(const struct spec_bench *b, int c, size_t k)
 static json_t *figure_json(const struct spec_bench *b, int c, size_t k, const struct summary *s)
 {
     const struct spec_sum *f = &b->sum[c][k];
-    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:o}", "category",
+    json_t *sums =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "steps", (json_int_t)f->steps, "plain_steps",
+                  (json_int_t)f->plain, "drafted", (json_int_t)f->drafted, "kept", (json_int_t)f->kept, "tokens",
+                  (json_int_t)f->tokens, "draft_ms", f->draft_ms, "verify_ms", f->verify_ms, "ms", f->all_ms);
+    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:o, s:o}", "category",
                      b->category[c], "method", b->o->methods.v[k], "ran",
                      (int)k == b->best ? b->bounds[c].best : b->o->methods.v[k], "prompts", s->n, "speedup", s->decode,
                      "worst", s->worst->result[k].decode.x, "whole", s->whole, "total", s->total,
                      "mean_acceptance_length", acceptance(f), "draft_share", f->draft_ms / f->all_ms, "verify_share",
-                     f->verify_ms / f->all_ms, "same", f->n_same, "replies", f->n_reply, "each", prompts_json(b, c, k));
+                     f->verify_ms / f->all_ms, "same", f->n_same, "replies", f->n_reply, "sums", sums, "each",
+                     prompts_json(b, c, k));
 }
 
 static json_t *bounds_json(const struct spec_bench *b, int c)

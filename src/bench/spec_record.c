@@ -56,7 +56,7 @@ static void record_one(const struct otr_engine *e, const struct drafter *d, cons
                        struct sb_place *place, double *ms)
 {
     static _Thread_local struct tree tree; /* 100 KB */
-    const bool can = t->n_predicted > 0 || !(d->m->flags & DRAFT_NEED_PREDICTION);
+    const bool can = t->n_predicted > 0 || !(d->flags & DRAFT_NEED_PREDICTION);
     place[0] = (struct sb_place){0};
     for (size_t p = 1; p < t->n; p++) {
         const size_t room = t->max - p - 1, n = t->n_prompt + p;

@@ -35,7 +35,7 @@ static size_t step(const struct otr_engine *e, struct spec *sp, const struct rec
     struct ctl_seq plan = {.ctx = (int)(t->n_prompt + p), .room = room < TREE_MAX ? room : TREE_MAX};
     int take, path[TREE_MAX + 1];
     for (int d = 0; d < sp->n_d; d++)
-        if (t->n_predicted > 0 || !(sp->d[d].m->flags & DRAFT_NEED_PREDICTION))
+        if (t->n_predicted > 0 || !(sp->d[d].flags & DRAFT_NEED_PREDICTION))
             plan.asked |= 1ull << d;
     control_plan(sp->ctl, &plan, 1);
     ask(e, sp, t, p, &plan, r);

@@ -11,6 +11,9 @@ enum { MEMORY = 64, MEMORY_ALL = 256 };
 #define LEAN_LEAF 8.0f
 #define NEWEST 16.0f /* entries */
 #define LEAN_NEWEST 3.0f
+#define LEAN_RANK 6.0f
+#define PRIOR_SECOND 0.3 /* of what the first child misses; later ones half of the one before */
+#define FORGET 0.998f
 
 static int match_class(int match)
 {
@@ -65,7 +68,68 @@ double ac_chance(const struct acceptance *a, const struct tree *t, int entry, in
 
 double ac_chance_at(const struct acceptance *a, int depth)
 {
-    return lean(a->depth[depth_class(depth)], lean(a->all, PRIOR, LEAN_ALL), LEAN_CLASS);
+    return lean(a->depth[depth_class(depth)], lean(a->rank[0], PRIOR, LEAN_ALL), LEAN_CLASS);
+}
+
+/* Never more than the sibling before it: so much is true of likely tokens, and it makes the best entries a tree. */
+static double rank_chance(const struct acceptance *a, int rank, double before)
+{
+    const double guess = rank == 1 ? PRIOR_SECOND * (1 - lean(a->rank[0], PRIOR, LEAN_ALL)) : before / 2;
+    return fmin(lean(a->rank[rank], guess, LEAN_RANK), before);
+}
+
+int ac_best_trees(const struct acceptance *a, int depth, int n, double *sum, int *deep)
+{
+    struct {
+        double worth, above; /* of the entry; of its parent */
+        int depth, rank;
+    } open[2 * TREE_MAX + 1];
+    double first[TREE_MAX + 2] = {0}, later[AC_RANK];
+    int n_open = 1, k = 0;
+    for (int d = 1; d <= depth && d <= TREE_MAX; d++)
+        first[d] = ac_chance_at(a, d);
+    later[0] = 1;
+    for (int r = 1; r < AC_RANK; r++)
+        later[r] = rank_chance(a, r, later[r - 1]);
+    open[0].worth = first[1];
+    open[0].above = 1;
+    open[0].depth = 1;
+    open[0].rank = 0;
+    sum[0] = 0;
+    deep[0] = 0;
+    while (k < n && k < TREE_MAX && n_open > 0) {
+        int top = 0;
+        for (int i = 1; i < n_open; i++)
+            if (open[i].worth > open[top].worth)
+                top = i;
+        const double worth = open[top].worth, above = open[top].above;
+        const int d = open[top].depth, r = open[top].rank;
+        k++;
+        sum[k] = sum[k - 1] + worth;
+        deep[k] = d > deep[k - 1] ? d : deep[k - 1];
+        open[top] = open[--n_open];
+        if (r + 1 < AC_RANK) {
+            open[n_open].worth = above * fmin(later[r + 1], first[d]);
+            open[n_open].above = above;
+            open[n_open].depth = d;
+            open[n_open++].rank = r + 1;
+        }
+        if (d < depth && d < TREE_MAX) {
+            open[n_open].worth = worth * first[d + 1];
+            open[n_open].above = worth;
+            open[n_open].depth = d + 1;
+            open[n_open++].rank = 0;
+        }
+    }
+    return k;
+}
+
+void ac_forget_ranks(struct acceptance *a)
+{
+    for (int r = 1; r < AC_RANK; r++) {
+        a->rank[r].tried *= FORGET;
+        a->rank[r].right *= FORGET;
+    }
 }
 
 static void see(struct ac_count *c, bool right, float memory)
@@ -78,14 +142,28 @@ static void see(struct ac_count *c, bool right, float memory)
     c->right += right ? 1.0f : 0.0f;
 }
 
+/* Its place among its siblings, from 0 on. */
+static int rank_of(const struct tree *t, int entry)
+{
+    const int p = t->entry[entry].parent, above = p < 0 ? 0 : t->entry[p].node;
+    int rank = 0;
+    for (int e = -1; (e = tree_child(t, above, e)) >= 0 && e < entry;)
+        rank++;
+    return rank;
+}
+
 void ac_see(struct acceptance *a, const struct tree *t, int entry, int depth, bool right)
 {
-    const int m = match_class(t->match), c = conf_class(t->entry[entry].conf), d = depth_class(depth);
+    const int rank = rank_of(t, entry), m = match_class(t->match), c = conf_class(t->entry[entry].conf),
+              d = depth_class(depth);
     const float fade = 1 - 1 / NEWEST;
     a->hoped = a->hoped * fade + (float)class_chance(a, t, entry, depth);
     a->came = a->came * fade + (right ? 1.0f : 0.0f);
     see(&a->all, right, MEMORY_ALL);
-    see(&a->depth[d], right, MEMORY);
+    if (rank == 0)
+        see(&a->depth[d], right, MEMORY);
+    if (rank < AC_RANK)
+        see(&a->rank[rank], right, MEMORY_ALL); /* small chances take long to tell apart */
     see(&a->class[m][c], right, MEMORY);
     see(&a->leaf[m][c][d], right, MEMORY);
 }

@@ -106,7 +106,7 @@ void control_narrow(struct control *c, struct ctl_seq *seq, int n_seq, const str
             best = n > 0 && rate > best ? rate : best;
         }
     for (int d = 0; d < c->o.n_drafter; d++)
-        if (c->drafter[d].runs && best > c->st[d].rate)
+        if (c->drafter[d].runs && best > c->st[d].plan.rate)
             seq->asked &= ~(1ull << d);
 }
 

@@ -65,7 +65,7 @@ double control_time(const struct control *c, int rows, int ctx)
 /* How many entries a drafter that runs a model is asked for, before anything is drawn (rule R1): the most tokens per
  * ms, its own time counted, every length looked at. 0: it is not asked now. All sequences of a batch take one length:
  * each level is one pass for all of them. */
-static int plan_length(struct control *c, int d, const struct ctl_seq *seq, int n_seq)
+static void plan_model(struct control *c, int d, const struct ctl_seq *seq, int n_seq)
 {
     struct ctl_state *s = &c->st[d];
     int ctx = 0, most = 0, len = c->o.min_entries;
@@ -90,9 +90,22 @@ static int plan_length(struct control *c, int d, const struct ctl_seq *seq, int 
     }
     if (!(s->cost.n > 0)) /* it may cost anything */
         len = len < FIRST_LENGTH ? len : FIRST_LENGTH;
-    s->rate = best;
-    s->worth = best > CTL_MARGIN * n_seq / (plain_ms + rest);
-    return s->worth || s->purse >= START_STEPS * plain_ms ? len : 0;
+    s->plan = (struct ctl_plan){.n = len, .rate = best};
+    if (c->drafter[d].trees && s->cost.n > 0)
+        plan_trees(c, d, seq, n_seq, ctx, most);
+    s->worth = s->plan.rate > CTL_MARGIN * n_seq / (plain_ms + rest);
+    if (!s->worth && s->purse < START_STEPS * plain_ms)
+        s->plan.n = 0;
+}
+
+/* The plan of a drafter for one sequence. */
+static void hand_out(struct control *c, int d, const struct ctl_plan *p, struct ctl_seq *s)
+{
+    s->most[d] = (unsigned char)(p->n < s->budget ? p->n : s->budget);
+    s->deep[d] = (unsigned char)p->deep;
+    s->gain[d] = (float)p->gain;
+    if (c->drafter[d].trees && p->deep == 0)
+        s->narrow |= 1ull << d;
 }
 
 /* WHY a drafter that works beside the pass saves first: one step says nothing of it, it drafts from the next one on. */
@@ -117,16 +130,22 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
     const bool blind = !fixed && tm_time(&c->time, 1, 1) <= 0;
     for (int i = 0; i < n_seq; i++) {
         struct ctl_seq *s = &seq[i];
+        s->narrow = 0;
         s->budget = s->room < c->o.max_entries ? s->room : c->o.max_entries;
         if (fixed && c->o.fixed_entries < s->budget)
             s->budget = c->o.fixed_entries;
     }
     for (int d = 0; d < c->o.n_drafter; d++) {
-        const bool plans = c->drafter[d].runs && !fixed && !blind;
-        const int len = plans ? plan_length(c, d, seq, n_seq) : TREE_MAX;
+        struct ctl_plan all = {.n = TREE_MAX, .deep = TREE_MAX}, *p = &all;
+        if (c->drafter[d].runs && !fixed && !blind) {
+            plan_model(c, d, seq, n_seq);
+            p = &c->st[d].plan;
+        } else {
+            c->st[d].plan = all;
+        }
         for (int i = 0; i < n_seq; i++) {
             struct ctl_seq *s = &seq[i];
-            s->most[d] = (unsigned char)(len < s->budget ? len : s->budget);
+            hand_out(c, d, p, s);
             if (blind || s->most[d] < c->o.min_entries || (!fixed && !can_pay(c, d, tm_time(&c->time, n_seq, s->ctx))))
                 s->asked &= ~(1ull << d);
         }
@@ -187,14 +206,21 @@ void control_learn(struct control *c, const struct step_record *r)
         if (r->lent[d])
             gain_ms[d] -= lent_ms;
     for (int d = 0; d < c->o.n_drafter; d++)
-        if (c->drafter[d].runs)
-            dc_see(&c->st[d].cost, r->depth[d], r->ask_ms[d]);
+        if (c->drafter[d]
+                .runs) { /* WHY planned levels of a tree: what was run for it may be deeper than what it keeps */
+            const int deep = c->drafter[d].trees ? c->st[d].plan.deep : 0;
+            const bool planned = deep > 0 && deep < TREE_MAX && r->depth[d] > 0;
+            dc_see(deep > 0 ? &c->st[d].wide : &c->st[d].cost, planned ? deep : r->depth[d], r->ask_ms[d]);
+        }
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];
         for (int d = 0; d < c->o.n_drafter; d++) {
             const struct step_offer *o = &r->offer[i * c->o.n_drafter + d];
             if (o->drafter < 0)
                 continue;
+            if (c->drafter[d].trees)
+                plan_see_tree(&c->st[d], d == s->drafter ? s->tree->n : o->tree->n,
+                              d == s->drafter ? s->n_path : o->n_path);
             if (d == s->drafter) /* the rule's own verdict; under law rules it says more than the text */
                 ac_see_path(&c->st[d].accept, s->tree, s->path, s->n_path, true);
             else

@@ -19,7 +19,8 @@ enum { CTL_MAX_DRAFTERS = 24, CTL_MAX_BATCH = 64 };
 struct ctl_drafter {
     const char *name; /* key of what was learnt; outlives the controller */
     bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
-    bool runs;        /* a model runs for every entry: it is asked for as many as are worth their time */
+    bool runs;        /* a model runs for every level: it is asked for as many as are worth their time */
+    bool trees;       /* ... and for several entries of a level, where wider trees pay */
     bool beside;      /* it works beside the pass: what it prepares in one step is of use in the next */
 };
 
@@ -50,9 +51,13 @@ struct ctl_seq {
     int ctx;        /* tokens in its context */
     int room;       /* most entries this step may have: limits of reply, context, batch */
     bool law;       /* a law rule: drawn entries are not cut afterwards */
+    bool chain;     /* the rule takes chains only */
     uint64_t asked; /* in: drafters that can be asked at all (bit i); out of plan: those to ask now */
     int budget;     /* out: entries to ask for ... */
     unsigned char most[CTL_MAX_DRAFTERS]; /* ... of each drafter */
+    unsigned char deep[CTL_MAX_DRAFTERS]; /* of those in a path; 0: any number */
+    uint64_t narrow;                      /* drafters to be asked for a chain: wider trees do not pay */
+    float gain[CTL_MAX_DRAFTERS];         /* tokens that a level more must promise; 0: not known */
 };
 /* Before the proposals. The same call decides for the whole batch. */
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq);

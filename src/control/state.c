@@ -43,6 +43,12 @@ static void load_line(struct control *c, const char *line)
     else if (sscanf(line, "cost %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && x >= 0 &&
              x < 1e7 && y >= 0 && y < 1e7)
         dc_guess(&c->st[a].cost, x, y);
+    else if (sscanf(line, "wide %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && x >= 0 &&
+             x < 1e7 && y >= 0 && y < 1e7)
+        dc_guess(&c->st[a].wide, x, y);
+    else if (sscanf(line, "rank %39s %d %lf %lf", name, &a, &x, &y) == 4 && drafter_of(c, name) >= 0 && a >= 0 &&
+             a < AC_RANK && is_count(x, y))
+        c->st[drafter_of(c, name)].accept.rank[a] = (struct ac_count){(float)x, (float)y};
     else if (sscanf(line, "class %39s %d %d %lf %lf", name, &a, &b, &x, &y) == 5 && drafter_of(c, name) >= 0 &&
              a >= 0 && a < AC_MATCH && b >= 0 && b < AC_CONF && is_count(x, y))
         c->st[drafter_of(c, name)].accept.class[a][b] = (struct ac_count){(float)x, (float)y};
@@ -69,6 +75,11 @@ static void save_drafter(FILE *f, const char *name, const struct ctl_state *st)
     fprintf(f, "all %s %.6g %.6g\n", name, (double)a->all.tried, (double)a->all.right);
     if (st->cost.n > 0)
         fprintf(f, "cost %s %.6g %.6g\n", name, dc_ms(&st->cost, 0), dc_ms(&st->cost, 1) - dc_ms(&st->cost, 0));
+    if (st->wide.n > 0)
+        fprintf(f, "wide %s %.6g %.6g\n", name, dc_ms(&st->wide, 0), dc_ms(&st->wide, 1) - dc_ms(&st->wide, 0));
+    for (int r = 0; r < AC_RANK; r++)
+        if (a->rank[r].tried > 0)
+            fprintf(f, "rank %s %d %.6g %.6g\n", name, r, (double)a->rank[r].tried, (double)a->rank[r].right);
     for (int d = 0; d < AC_DEPTH; d++)
         if (a->depth[d].tried > 0)
             fprintf(f, "depth %s %d %.6g %.6g\n", name, d, (double)a->depth[d].tried, (double)a->depth[d].right);

@@ -25,6 +25,11 @@ const struct draft_method *draft_at(int i)
     return methods[i];
 }
 
+uint32_t draft_flags(const struct draft_method *m, const void *self)
+{
+    return m->flags_of ? m->flags_of(self) : m->flags;
+}
+
 const struct draft_method *draft_find(const char *name)
 {
     for (int i = 0; i < N_METHOD; i++)

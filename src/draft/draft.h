@@ -76,7 +76,9 @@ struct draft_ask {
     const int32_t *predicted; /* [n_predicted] the reply that the caller expects, or NULL */
     size_t n_predicted;
     int max_entries;              /* the budget: at most TREE_MAX */
-    bool chain;                   /* only a chain is of use (the rule takes no trees) */
+    int max_depth;                /* ... and so many of them in a path; 0: any number */
+    bool chain;                   /* only a chain is of use: the rule takes no trees, or wider ones do not pay here */
+    double level_gain;            /* tokens that a level more must promise to be worth its time; 0: nobody knows */
     struct tree_luck luck;        /* for tree_draw; its key is the drafter's only under gumbel */
     struct otr_sampling sampling; /* its seed is the drafter's only under gumbel, too */
     /* The target's cache of this sequence: the history without its last token. A method may run rows on it with a pass
@@ -105,6 +107,24 @@ struct draft_seen {
     void *self;
 };
 
+/* The laws of a method that runs a model, one by one: others build trees out of them (tree_build.h). Rows are numbers
+ * that mean something to the method, until its next begin. */
+struct draft_row;
+struct draft_law_row {
+    int ask, parent; /* which of the asks; one of its rows */
+    int32_t token;
+};
+struct draft_laws {
+    /* row[i]: that of ask i's newest token; -1: no room for it now */
+    int (*begin)(void *self, const struct draft_ask *ask, int n_ask, int *row);
+    /* Returns the number of the first of n new rows. On an error nothing has changed. */
+    int (*more)(void *self, const struct draft_ask *ask, const struct draft_law_row *rows, int n);
+    /* Of a row of the last call, asked for in their order: the law after an ask's history and a path. A view until the
+     * next one; NULL: none. */
+    const struct draft_row *(*law)(void *self, const struct draft_ask *ask, const int32_t *path, int n_path, int row);
+    void (*end)(void *self, const struct draft_ask *ask, int n_ask); /* nothing more will be asked; may be NULL */
+};
+
 struct draft_method {
     const char *name, *about; /* name: CLI value and results key, never renamed; about: one line with the source */
     uint32_t flags;
@@ -117,10 +137,15 @@ struct draft_method {
     int (*propose)(void *self, const struct draft_ask *ask, int n_ask, struct tree *out);
     int (*observe)(void *self, const struct draft_seen *seen, int n_seen);
     size_t (*bytes)(const void *self); /* memory in use; may be NULL */
+    const struct draft_laws *laws;     /* NULL: it has none to give */
+    /* The flags of one that is open, where they depend on its parameters (wrappers); may be NULL. */
+    uint32_t (*flags_of)(const void *self);
 };
 
 const struct draft_method *draft_find(const char *name);  /* NULL: unknown */
 int draft_unknown(const char *name, struct otr_err *err); /* OTR_E_ARG, and the nearest known name */
+/* What an open method needs and gives. */
+uint32_t draft_flags(const struct draft_method *m, const void *self);
 int draft_count(void);
 const struct draft_method *draft_at(int i);
 

@@ -15,6 +15,7 @@
     X(recycle)                                                                                                         \
     X(lookahead)                                                                                                       \
     X(draft)                                                                                                           \
+    X(tree_of)                                                                                                         \
     X(tli)                                                                                                             \
     X(slem)                                                                                                            \
     X(slrs)                                                                                                            \

@@ -1,6 +1,7 @@
 /* Owns the law of a drafter's next token. See draft_row.h. */
 #include "draft/draft_row.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "sample/sample_math.h"
@@ -29,9 +30,29 @@ int draft_row_open(struct draft_row *r, int n_vocab, const struct kernels *kern,
     return OTR_OK;
 }
 
+int draft_row_few(struct draft_row *r, const int32_t *of, int n, const struct kernels *kern, struct pool *pool,
+                  struct otr_err *err)
+{
+    const struct otr_sampling any = otr_sampling_default();
+    const int rc = sampler_open(&r->few, &any, n, err);
+    if (rc < 0)
+        return rc;
+    if (kern)
+        sampler_use(r->few, kern, pool);
+    if (!(r->whole = malloc((size_t)r->n_vocab * sizeof *r->whole)))
+        return OTR_FAIL(err, NOMEM, "no memory for a drafter's rows");
+    for (int i = 0; i < r->n_vocab; i++)
+        r->whole[i] = -INFINITY;
+    r->of = of;
+    r->n_of = n;
+    return OTR_OK;
+}
+
 void draft_row_close(struct draft_row *r)
 {
     sampler_close(r->s);
+    sampler_close(r->few);
+    free(r->whole);
     free(r->id);
     free(r->p);
     *r = (struct draft_row){0};
@@ -54,19 +75,45 @@ static struct otr_sampling short_settings(const struct draft_ask *ask)
     return sp;
 }
 
+/* The chain over logits of the tokens r->of. Numbers of rows stand for tokens: both rise together, so order and ties
+ * are those of the whole vocabulary. WHY two ways: settings that name tokens, or look at the history, want real ids;
+ * the others need not look at a whole vocabulary of which most is out. */
+static int few_dist(struct draft_row *r, const struct otr_sampling *sp, const float *logits, const struct history *h,
+                    struct dist *d, struct otr_err *err)
+{
+    int rc = sampler_set(r->s, sp, err);
+    if (rc < 0)
+        return rc;
+    if (sampler_edits(r->s)) {
+        for (int i = 0; i < r->n_of; i++)
+            r->whole[r->of[i]] = logits[i];
+        return sampler_dist(r->s, r->whole, h, d, err);
+    }
+    struct otr_sampling plain = *sp;
+    plain.n_dry_breakers = 0;
+    if ((rc = sampler_set(r->few, &plain, err)) == OTR_OK)
+        rc = sampler_dist(r->few, logits, h, d, err);
+    return rc;
+}
+
 int draft_row_make(struct draft_row *r, const struct draft_ask *ask, const int32_t *path, int n_path,
                    const float *logits, struct otr_err *err)
 {
     const struct otr_sampling sp = short_settings(ask);
     const struct history h = {ask->tok, ask->n, path, (size_t)n_path};
-    struct dist d;
+    struct dist d = {0};
     double sum = 0;
-    int rc = sampler_set(r->s, &sp, err);
-    if (rc < 0 || (rc = sampler_dist(r->s, logits, &h, &d, err)) < 0)
+    int rc;
+    if (r->of)
+        rc = few_dist(r, &sp, logits, &h, &d, err);
+    else if ((rc = sampler_set(r->s, &sp, err)) == OTR_OK)
+        rc = sampler_dist(r->s, logits, &h, &d, err);
+    if (rc < 0)
         return rc;
-    r->n = d.n < LONGEST ? d.n : LONGEST; /* WHY: top-k keeps ties */
+    const bool rows = r->of && !sampler_edits(r->s); /* ids are numbers of rows */
+    r->n = d.n < LONGEST ? d.n : LONGEST;            /* WHY: top-k keeps ties */
     for (int i = 0; i < r->n; i++) {
-        r->id[i] = d.id[i];
+        r->id[i] = rows ? r->of[d.id[i]] : d.id[i];
         sum += r->p[i] = sample_exp((double)d.logit[i] - (double)d.logit[0]);
     }
     for (int i = 0; i < r->n; i++)

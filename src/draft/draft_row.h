@@ -16,11 +16,19 @@ struct draft_row {
     double *p;   /* [n] sums to 1 */
     struct sampler *s;
     int n_vocab;
+    /* where the head is short (few_rows.h): */
+    const int32_t *of; /* [n_of] the tokens of the logits, rising; NULL: all */
+    int n_of;
+    struct sampler *few; /* over these, as if they were a vocabulary */
+    float *whole;        /* [n_vocab] -inf where there is no logit */
 };
 /* n_vocab: of the logits, whose ids are the target's. kern, pool: may be NULL. */
 int draft_row_open(struct draft_row *r, int n_vocab, const struct kernels *kern, struct pool *pool,
                    struct otr_err *err);
 void draft_row_close(struct draft_row *r);
+/* Logits are those of tokens of [n] from here on, which must stay. kern, pool: as of open. */
+int draft_row_few(struct draft_row *r, const int32_t *of, int n, const struct kernels *kern, struct pool *pool,
+                  struct otr_err *err);
 /* The law after the history of an ask and a path of drafted tokens. OTR_E_NUMERIC: a logit is not a number. */
 int draft_row_make(struct draft_row *r, const struct draft_ask *ask, const int32_t *path, int n_path,
                    const float *logits, struct otr_err *err);

@@ -2,6 +2,7 @@
  *
  *   layers=E               how many (a quarter of the model's)
  *   n_max, p_min, reach    shadow.h
+ *   rows, freq             few_rows.h
  * A draft's rows are rows of the target's pass whose first E layers have run: verification runs layers [E, n_layer)
  * for all of them at once, and nothing is computed twice. Only a checkpoint that was trained for early exits predicts
  * well so; on others it is slower than plain decoding.
@@ -62,6 +63,12 @@ static int exit_observe(void *self, const struct draft_seen *seen, int n_seen)
     return OTR_OK;
 }
 
+static size_t exit_bytes(const void *self)
+{
+    const struct early *x = self;
+    return shadow_bytes(x->shadow);
+}
+
 const struct draft_method draft_exit = {.name = "exit",
                                         .about = "the target's first layers draft in its own pass (LayerSkip)",
                                         .flags =
@@ -69,4 +76,5 @@ const struct draft_method draft_exit = {.name = "exit",
                                         .open = exit_open,
                                         .close = exit_close,
                                         .propose = exit_propose,
-                                        .observe = exit_observe};
+                                        .observe = exit_observe,
+                                        .bytes = exit_bytes};

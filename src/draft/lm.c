@@ -164,7 +164,7 @@ const struct tokenizer *lm_tokenizer(const struct lm *m)
 size_t lm_bytes(const struct lm *m)
 {
     const size_t pages = (size_t)(m->n_page - kv_pages_free(m->kv)) * kv_page_bytes(kv_get_shape(m->kv));
-    return pages + (m->tok ? m->w->packed_bytes : 0);
+    return pages + (m->tok ? weights_bytes(m->w) : 0);
 }
 
 uint64_t lm_rows_run(const struct lm *m)
@@ -469,6 +469,11 @@ int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err)
     if (rc < 0)
         m->n_row = first;
     return rc < 0 ? rc : first;
+}
+
+void lm_set_head(struct lm *m, const struct mat *head)
+{
+    fwd_set_head(m->fwd, head);
 }
 
 const float *lm_logits(struct lm *m, int row)

@@ -53,8 +53,10 @@ struct lm_row {
 };
 /* Returns the number of the first new row. On an error the pass is as it was. */
 int lm_more(struct lm *m, const struct lm_row *rows, int n, struct otr_err *err);
-/* [n_vocab of the weights] of a row of the last call; a view until the next one. Rows of one call are best asked for in
- * their order: where they are many, the head runs for some at a time. */
+/* Some rows of the head only, from the next pass on: fwd_set_head. */
+void lm_set_head(struct lm *m, const struct mat *head);
+/* [rows of the head: n_vocab of the weights] of a row of the last call; a view until the next one. Rows of one call are
+ * best asked for in their order: where they are many, the head runs for some at a time. */
 const float *lm_logits(struct lm *m, int row);
 
 uint64_t lm_rows_run(const struct lm *m); /* so far, of all sequences */
@@ -66,7 +68,7 @@ void lm_drop(struct lm *m, uint64_t seq);
 struct lm_files;
 struct lm_files *lm_files_create(void);    /* NULL: no memory */
 void lm_files_destroy(struct lm_files *f); /* after all drafters */
-/* Their weights, and what the caches of all drafters that are open may come to. */
+/* Their weights and those that drafters made in memory; what the caches of all that are open may come to. */
 void lm_files_bytes(const struct lm_files *f, size_t *weights, size_t *caches);
 
 #endif

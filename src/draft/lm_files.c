@@ -34,19 +34,23 @@ void lm_files_destroy(struct lm_files *fs)
 
 void lm_files_bytes(const struct lm_files *fs, size_t *weights, size_t *caches)
 {
-    *weights = 0;
+    *weights = fs->made_bytes;
     *caches = fs->cache_bytes;
     for (const struct lm_file *f = fs->first; f; f = f->next)
-        *weights += f->w->packed_bytes;
+        *weights += weights_bytes(f->w);
 }
 
-/* Refused before a weight is read; w: what a new file brings. The target's cache and those of other drafters count too:
- * their pages are touched later. */
-int lm_check_fits(const struct draft_host *host, const char *name, size_t w, size_t cache, struct otr_err *err)
+size_t lm_room(const struct draft_host *host)
 {
     const size_t promised = host->kv_bytes + host->files->cache_bytes, free_now = memory_available();
-    size_t cap = free_now > promised ? free_now - promised : 0;
-    cap = host->mem_cap > 0 && host->mem_cap < cap ? host->mem_cap : cap;
+    const size_t room = free_now > promised ? free_now - promised : 0;
+    return host->mem_cap > 0 && host->mem_cap < room ? host->mem_cap : room;
+}
+
+/* Refused before a weight is read; w: what a new file brings. */
+int lm_check_fits(const struct draft_host *host, const char *name, size_t w, size_t cache, struct otr_err *err)
+{
+    const size_t cap = lm_room(host);
     if (w <= cap && cache <= cap - w)
         return OTR_OK;
     return OTR_FAIL(

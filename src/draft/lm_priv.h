@@ -12,8 +12,11 @@ struct lm_file {
 };
 struct lm_files {
     struct lm_file *first;
-    size_t cache_bytes; /* of all drafters that are open */
+    size_t cache_bytes, made_bytes; /* of all drafters that are open: KV caches, weights made in memory */
 };
+/* Bytes that a drafter may take now. The caches of the target and of other drafters count as taken: their pages are
+ * touched later. */
+size_t lm_room(const struct draft_host *host);
 /* OTR_E_LIMIT: so many bytes of weights and of a cache do not fit. */
 int lm_check_fits(const struct draft_host *host, const char *name, size_t w, size_t cache, struct otr_err *err);
 /* What the cache of a model of this shape may come to. */

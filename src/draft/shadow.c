@@ -36,14 +36,16 @@ struct chain {
 };
 
 struct shadow {
-    struct fwd *f; /* its own, or of the running ask */
-    bool owns;     /* false: rows are the first layers of the target's pass */
-    int n_exit;    /* layers of a row then */
+    struct fwd *f;        /* its own, or of the running ask */
+    bool owns;            /* false: rows are the first layers of the target's pass */
+    int n_exit;           /* layers of a row then */
+    struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
     struct lead lead[N_LEAD];
     struct pace pace;
     struct chain chain[MAX_CHAINS];
+    int n_layer, n_row; /* of the model; of the running pass, where its laws are given out one by one */
 };
 
 int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err)
@@ -63,16 +65,22 @@ void shadow_close(struct shadow *s)
     draft_row_close(&s->row);
     if (s->owns)
         fwd_destroy(s->f);
+    few_rows_close(s->few);
     free(s);
 }
 
-static int shadow_create(struct shadow **out, const struct draft_env *env, const struct kernels *k, struct otr_err *err)
+static int shadow_create(struct shadow **out, const struct draft_env *env, const struct weights *w, enum ggml_type head,
+                         struct otr_err *err)
 {
     struct shadow *s = calloc(1, sizeof *s);
     if (!s)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     s->tok = env->tok;
-    const int rc = draft_row_open(&s->row, env->n_vocab, k, env->host->pool, err);
+    int rc = draft_row_open(&s->row, env->n_vocab, &w->kern, env->host->pool, err);
+    if (rc == OTR_OK)
+        rc = few_rows_open(&s->few, env, env->tok, w, head, err);
+    if (rc == OTR_OK && s->few)
+        rc = draft_row_few(&s->row, s->few->id, s->few->n, &w->kern, env->host->pool, err);
     if (rc < 0) {
         shadow_close(s);
         return rc;
@@ -81,25 +89,29 @@ static int shadow_create(struct shadow **out, const struct draft_env *env, const
     return OTR_OK;
 }
 
-int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, struct otr_err *err)
+int shadow_open(struct shadow **out, const struct draft_env *env, const struct weights *w, enum ggml_type head,
+                struct otr_err *err)
 {
     const struct fwd_opts fo = {.n_batch = MAX_CHAINS * (TREE_MAX + 1), .n_ctx = env->host->n_ctx};
     struct shadow *s = NULL;
-    int rc = shadow_create(&s, env, &w->kern, err);
+    int rc = shadow_create(&s, env, w, head, err);
     if (rc < 0)
         return rc;
     s->owns = true;
+    s->n_layer = w->hp.n_layer;
     if ((rc = fwd_create(&s->f, w, env->host->pool, env->host->kv, &fo, err)) < 0) {
         shadow_close(s);
         return rc;
     }
+    fwd_set_head(s->f, shadow_head(s));
     *out = s;
     return OTR_OK;
 }
 
 int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_layer, struct otr_err *err)
 {
-    const int rc = shadow_create(out, env, &env->host->weights->kern, err);
+    const struct weights *w = env->host->weights;
+    const int rc = shadow_create(out, env, w, w->head.type, err);
     if (rc == OTR_OK)
         (*out)->n_exit = n_layer;
     return rc;
@@ -108,6 +120,16 @@ int shadow_open_exit(struct shadow **out, const struct draft_env *env, int n_lay
 struct fwd *shadow_fwd(struct shadow *s)
 {
     return s->f;
+}
+
+const struct mat *shadow_head(const struct shadow *s)
+{
+    return s->few ? &s->few->head : NULL;
+}
+
+size_t shadow_bytes(const struct shadow *s)
+{
+    return s->few ? s->few->bytes : 0;
 }
 
 /* ---- when to stop ---- */
@@ -169,6 +191,8 @@ void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen)
 {
     for (int i = 0; i < n_seen; i++) {
         const struct draft_seen *e = &seen[i];
+        if (e->event == SEEN_FINISHED)
+            few_rows_seen(s->few, e->tok, e->n);
         if (e->event != SEEN_STEP)
             continue;
         s->pace.n_new += e->n_new;
@@ -226,6 +250,12 @@ static int run_rows(struct shadow *s, const struct fwd_row *row, const int *live
     return fwd_head(s->f, heads, n, NULL);
 }
 
+void shadow_end(const struct draft_ask *ask, int n_ask)
+{
+    for (int i = 0; i < n_ask; i++) /* reserved pages go back */
+        kv_truncate(ask[i].kv, kv_len(ask[i].kv));
+}
+
 static int propose_some(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n,
                         struct tree *out)
 {
@@ -254,8 +284,8 @@ static int propose_some(struct shadow *s, const struct shadow_opts *o, const str
         if ((rc = run_rows(s, row, live, n_live, false)) == OTR_OK)
             mean(&s->pace.row_ms, (clock_ms() - t0) / n_live);
     }
-    for (int i = 0; i < n && s->owns; i++) /* reserved pages go back */
-        kv_truncate(ask[i].kv, kv_len(ask[i].kv));
+    if (s->owns)
+        shadow_end(ask, n);
     return rc == OTR_E_LIMIT ? OTR_OK : rc; /* no page for more: what there is may still be right */
 }
 
@@ -266,11 +296,65 @@ int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct d
     pace_begin(&s->pace);
     if (!s->owns) { /* one pass for all: what it has no heads for is not drafted */
         s->f = ask->pass->f;
+        fwd_set_head(s->f, shadow_head(s));
         rc = propose_some(s, o, ask, n_ask < MAX_CHAINS ? n_ask : MAX_CHAINS, out);
+        fwd_set_head(s->f, NULL); /* the target's rows have the whole one */
         ask->pass->n_layer = s->n_exit;
         return rc;
     }
     for (int i = 0; i < n_ask && rc == OTR_OK; i += MAX_CHAINS)
         rc = propose_some(s, o, ask + i, n_ask - i < MAX_CHAINS ? n_ask - i : MAX_CHAINS, out + i);
     return rc;
+}
+
+/* ---- one by one ---- */
+
+enum { MAX_MORE = 256 }; /* rows of one call */
+
+int shadow_begin(struct shadow *s, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct fwd_row in[MAX_CHAINS] = {{0}};
+    const int n = n_ask < MAX_CHAINS ? n_ask : MAX_CHAINS;
+    for (int i = 0; i < n_ask; i++)
+        row[i] = i < n ? i : -1;
+    for (int i = 0; i < n; i++)
+        in[i] = (struct fwd_row){
+            .token = ask[i].tok[ask[i].n - 1], .seq = ask[i].kv, .parent = FWD_END, .keep = FWD_KEEP_LOGITS};
+    s->n_row = n;
+    return fwd_run(s->f, in, n, NULL);
+}
+
+int shadow_more(struct shadow *s, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    struct fwd_row in[MAX_MORE] = {{0}};
+    const bool heads = n <= FWD_MAX_LOGITS;
+    if (n > MAX_MORE)
+        return OTR_E_LIMIT;
+    for (int i = 0; i < n; i++)
+        in[i] = (struct fwd_row){.token = rows[i].token,
+                                 .seq = ask[rows[i].ask].kv,
+                                 .parent = rows[i].parent,
+                                 .keep = heads ? FWD_KEEP_LOGITS : 0};
+    const int at = heads ? fwd_run_more(s->f, in, n, NULL) : fwd_more(s->f, in, n, NULL);
+    if (at < 0)
+        return at;
+    s->n_row = at + n;
+    if (!heads) { /* a head at a time, as laws are asked for */
+        fwd_embed(s->f);
+        fwd_layers(s->f, 0, s->n_layer);
+    }
+    return at;
+}
+
+const struct draft_row *shadow_law(struct shadow *s, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                   int row)
+{
+    if (!fwd_logits(s->f, row)) {
+        int heads[FWD_MAX_LOGITS], n = 0;
+        for (; n < FWD_MAX_LOGITS && row + n < s->n_row; n++)
+            heads[n] = row + n;
+        if (fwd_head(s->f, heads, n, NULL) < 0)
+            return NULL;
+    }
+    return draft_row_make(&s->row, ask, path, n_path, fwd_logits(s->f, row), NULL) == OTR_OK ? &s->row : NULL;
 }

@@ -1,12 +1,13 @@
 /* shuffle: another method for every step, hostile ones included; chain or tree, length 1..16, all drawn by its seed.
- * In: asks; model=FILE for methods that run one (without it they are left out). Out: what the drawn method proposes
- * within the drawn budget. All methods observe everything, so each is as well informed as if it were alone. For the
- * proofs of equality (verification rules must not care). */
+ * In: asks; model=FILE for methods that run one (without it they are left out), and again for more files: each method
+ * runs with every file that it takes. Out: what the drawn method proposes within the drawn budget. All methods observe
+ * everything, so each is as well informed as if it were alone. For the proofs of equality (verification rules must not
+ * care). */
 #include <stdlib.h>
 
 #include "draft/draft.h"
 
-enum { MAX_METHODS = 32, MAX_LEN = 16 };
+enum { MAX_METHODS = 64, MAX_LEN = 16 };
 
 struct shuffle {
     uint64_t rng;
@@ -29,29 +30,46 @@ static void shuffle_close(void *self)
     free(s);
 }
 
+static int open_one(struct shuffle *s, const struct draft_method *m, const struct draft_env *env, struct otr_err *err)
+{
+    if (s->n == MAX_METHODS)
+        return OTR_FAIL(err, LIMIT, "more than %d methods to shuffle", MAX_METHODS);
+    const int rc = m->open(&s->self[s->n], env, err);
+    if (rc == OTR_OK)
+        s->m[s->n++] = m;
+    return rc == OTR_E_UNSUPPORTED && (m->flags & DRAFT_NEED_TARGET) ? OTR_OK : rc; /* not this target */
+}
+
+/* The methods that run this file: those that need the target's vocabulary refuse others. */
+static int open_file(struct shuffle *s, const struct draft_env *env, const struct draft_param *file,
+                     struct otr_err *err)
+{
+    struct draft_env inner = *env;
+    const int before = s->n;
+    int rc = OTR_OK;
+    inner.param = file;
+    inner.n_param = 1;
+    for (int i = 0; i < draft_count() && (rc == OTR_OK || rc == OTR_E_ARG); i++)
+        if ((draft_at(i)->flags & DRAFT_RUNS_MODEL) && (draft_at(i)->flags & DRAFT_NEED_FILE))
+            rc = open_one(s, draft_at(i), &inner, err);
+    return rc == OTR_E_ARG && s->n > before ? OTR_OK : rc;
+}
+
 static int shuffle_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
+    static const char *const known[] = {"model"};
+    struct draft_env inner = *env;
     struct shuffle *s = calloc(1, sizeof *s);
     if (!s)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     s->rng = env->seed;
-    static const char *const known[] = {"model"};
-    const char *model = draft_param_get(env, known[0]);
-    const struct draft_param file = {known[0], model};
-    struct draft_env inner = *env;
-    inner.param = &file;
+    inner.n_param = 0;
     int rc = draft_param_check(env, known, 1, err);
-    for (int i = 0; i < draft_count() && s->n < MAX_METHODS && rc == OTR_OK; i++) {
-        const struct draft_method *m = draft_at(i);
-        inner.n_param = (m->flags & DRAFT_RUNS_MODEL) && (m->flags & DRAFT_NEED_FILE);
-        if (m == &draft_shuffle || (m->flags & (DRAFT_WRAPPER | DRAFT_IN_PASS)) ||
-            ((m->flags & DRAFT_NEED_FILE) && (inner.n_param == 0 || !model)))
-            continue;
-        if ((rc = m->open(&s->self[s->n], &inner, err)) == OTR_OK)
-            s->m[s->n++] = m;
-        else if (rc == OTR_E_UNSUPPORTED && (m->flags & DRAFT_NEED_TARGET))
-            rc = OTR_OK; /* not this target */
-    }
+    for (int i = 0; i < draft_count() && rc == OTR_OK; i++)
+        if (draft_at(i) != &draft_shuffle && !(draft_at(i)->flags & (DRAFT_WRAPPER | DRAFT_IN_PASS | DRAFT_NEED_FILE)))
+            rc = open_one(s, draft_at(i), &inner, err);
+    for (int i = 0; i < env->n_param && rc == OTR_OK; i++)
+        rc = open_file(s, env, &env->param[i], err);
     if (rc < 0) {
         shuffle_close(s);
         return rc;

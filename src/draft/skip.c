@@ -4,6 +4,7 @@
  *   search=N        tries on the fly, one a step, on tokens that the model wrote itself; then the best is kept (48)
  *   n_max           longest chain (8)
  *   reach           shadow.h
+ *   rows, freq      few_rows.h; the search looks at the whole head
  *   p_min           stop below this probability; else it moves with the share of tokens that were right
  * A search that finds no set worth its time ends in no drafts at all.
  * SRC: Draft & Verify (the stop), SWIFT (the search on the fly); methods/21 section 4. Read next: skip_set.h, shadow.h.
@@ -22,9 +23,10 @@ struct skip {
     const char *dir;
     struct shadow *shadow;
     struct shadow_opts o;
-    bool moves;      /* the stop */
-    double th, rate; /* the stop; running share of drafted tokens that were right */
-    int n_search;    /* tries left */
+    bool moves;             /* the stop */
+    double th, rate;        /* the stop; running share of drafted tokens that were right */
+    int n_search;           /* tries left */
+    struct kv_seq *scratch; /* of the tries */
     struct skip_search search;
 };
 
@@ -32,6 +34,7 @@ static void skip_close(void *self)
 {
     struct skip *k = self;
     shadow_close(k->shadow);
+    kv_drop(k->scratch);
     free(k);
 }
 
@@ -70,7 +73,8 @@ static int skip_open(void **self, const struct draft_env *env, struct otr_err *e
     k->w = env->host->weights;
     k->dir = env->host->cache_dir;
     skip_search_begin(&k->search, k->w, env->seed);
-    if ((rc = read_params(k, env, err)) < 0 || (rc = shadow_open(&k->shadow, env, k->w, err)) < 0) {
+    if ((rc = read_params(k, env, err)) < 0 || (rc = shadow_open(&k->shadow, env, k->w, k->w->head.type, err)) < 0 ||
+        (k->n_search > 0 && (rc = kv_seq_create(&k->scratch, env->host->kv, env->host->n_ctx, err)) < 0)) {
         skip_close(k);
         return rc;
     }
@@ -85,7 +89,11 @@ static void look_on(struct skip *k, const struct draft_ask *a)
     if (k->n_search == 0 || a->n < a->n_prompt + SKIP_WINDOW + 2)
         return;
     const size_t at = a->n - SKIP_WINDOW - 1;
-    if (skip_search_try(&k->search, shadow_fwd(k->shadow), a->kv, a->tok, &at, 1, k->w) < 0)
+    struct fwd *f = shadow_fwd(k->shadow);
+    fwd_set_head(f, NULL);
+    const int rc = skip_search_try(&k->search, f, k->scratch, a->kv, a->tok, &at, 1, k->w);
+    fwd_set_head(f, shadow_head(k->shadow));
+    if (rc < 0)
         return;
     if (--k->n_search == 0)
         skip_set_save(&k->search.best, k->dir, k->w);
@@ -118,10 +126,51 @@ static int skip_observe(void *self, const struct draft_seen *seen, int n_seen)
     return OTR_OK;
 }
 
+static int skip_begin(void *self, const struct draft_ask *ask, int n_ask, int *row)
+{
+    struct skip *k = self;
+    if (n_ask > 0)
+        look_on(k, &ask[0]);
+    for (int i = 0; i < n_ask; i++)
+        row[i] = -1;
+    if (k->search.best.rate <= 1) /* nothing is worth drafting with */
+        return OTR_OK;
+    return shadow_begin(k->shadow, ask, n_ask, row);
+}
+
+static int skip_more(void *self, const struct draft_ask *ask, const struct draft_law_row *rows, int n)
+{
+    const struct skip *k = self;
+    return shadow_more(k->shadow, ask, rows, n);
+}
+
+static const struct draft_row *skip_law(void *self, const struct draft_ask *ask, const int32_t *path, int n_path,
+                                        int row)
+{
+    const struct skip *k = self;
+    return shadow_law(k->shadow, ask, path, n_path, row);
+}
+
+static void skip_end(void *self, const struct draft_ask *ask, int n_ask)
+{
+    (void)self;
+    shadow_end(ask, n_ask);
+}
+
+static const struct draft_laws skip_laws = {.begin = skip_begin, .more = skip_more, .law = skip_law, .end = skip_end};
+
+static size_t skip_bytes(const void *self)
+{
+    const struct skip *k = self;
+    return shadow_bytes(k->shadow);
+}
+
 const struct draft_method draft_skip = {.name = "skip",
                                         .about = "the target with sub-layers left out (Draft & Verify, SWIFT)",
                                         .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS,
                                         .open = skip_open,
                                         .close = skip_close,
                                         .propose = skip_propose,
-                                        .observe = skip_observe};
+                                        .observe = skip_observe,
+                                        .bytes = skip_bytes,
+                                        .laws = &skip_laws};

@@ -147,25 +147,23 @@ void skip_search_begin(struct skip_search *s, const struct weights *w, uint64_t 
 }
 
 /* How many of a window's tokens the pass predicts, or an error. */
-static int count_right(struct fwd *f, const struct kv_seq *seq, const int32_t *tok, size_t at)
+static int count_right(struct fwd *f, struct kv_seq *scratch, const struct kv_seq *seq, const int32_t *tok, size_t at)
 {
     struct fwd_row row[SKIP_WINDOW];
-    struct kv_seq *fork;
-    int n = 0, rc = kv_fork(&fork, seq, NULL);
-    if (rc < 0)
-        return rc;
-    kv_truncate(fork, (int)at);
+    int n = 0;
+    kv_share(scratch, seq, (int)at);
     for (int i = 0; i < SKIP_WINDOW; i++)
-        row[i] = (struct fwd_row){.token = tok[at + (size_t)i], .seq = fork, .parent = i - 1, .keep = FWD_KEEP_LOGITS};
-    rc = fwd_run(f, row, SKIP_WINDOW, NULL);
+        row[i] =
+            (struct fwd_row){.token = tok[at + (size_t)i], .seq = scratch, .parent = i - 1, .keep = FWD_KEEP_LOGITS};
+    const int rc = fwd_run(f, row, SKIP_WINDOW, NULL);
     for (int i = 0; i < SKIP_WINDOW && rc == OTR_OK; i++)
         n += fwd_argmax(f, i) == tok[at + (size_t)i + 1];
-    kv_drop(fork);
+    kv_truncate(scratch, 0);
     return rc < 0 ? rc : n;
 }
 
-int skip_search_try(struct skip_search *s, struct fwd *f, const struct kv_seq *seq, const int32_t *tok,
-                    const size_t *at, int n_at, const struct weights *w)
+int skip_search_try(struct skip_search *s, struct fwd *f, struct kv_seq *scratch, const struct kv_seq *seq,
+                    const int32_t *tok, const size_t *at, int n_at, const struct weights *w)
 {
     const bool again = s->best.match > 0 && s->n_try % AGAIN == AGAIN - 1;
     int right = 0, rc = OTR_OK;
@@ -175,7 +173,7 @@ int skip_search_try(struct skip_search *s, struct fwd *f, const struct kv_seq *s
         vary(s);
     fwd_set_skip(f, s->next.skip);
     for (int i = 0; i < n_at && rc >= 0; i++)
-        if ((rc = count_right(f, seq, tok, at[i])) >= 0)
+        if ((rc = count_right(f, scratch, seq, tok, at[i])) >= 0)
             right += rc;
     if (rc >= 0) {
         const double match = (right + 0.5) / (n_at * SKIP_WINDOW + 1); /* never sure */

@@ -34,8 +34,9 @@ struct skip_search {
 void skip_search_begin(struct skip_search *s, const struct weights *w, uint64_t seed);
 /* Scores one more set on windows tok[at[i] .. at[i] + SKIP_WINDOW) that seq holds and goes on from: 1 <= at[i],
  * at[i] + SKIP_WINDOW < its length. Now and then that is the best set again: it must not live of one lucky window.
+ * scratch: a sequence of seq's cache and limit, empty before and after. f: with its whole head.
  * Negative: a pass could not run (no page), and nothing has changed. Sets f's skips to the best set. */
-int skip_search_try(struct skip_search *s, struct fwd *f, const struct kv_seq *seq, const int32_t *tok,
-                    const size_t *at, int n_at, const struct weights *w);
+int skip_search_try(struct skip_search *s, struct fwd *f, struct kv_seq *scratch, const struct kv_seq *seq,
+                    const int32_t *tok, const size_t *at, int n_at, const struct weights *w);
 
 #endif

@@ -10,9 +10,9 @@
 
 static const double FADE = 0.98; /* of what drafts were worth */
 
-enum { PSI_TOP = 8, PSI_DEPTH = 6, PSI_ROWS = 24 };
+enum { PSI_TOP = 8, PSI_DEPTH = 6, PSI_LAWS = 24 };
 
-/* top: children of a draft; depth: its cap; rows: laws that one psi may ask for. */
+/* top: children of a draft; depth: its cap; laws: how many that one psi may ask for. */
 static int psi_open(struct unlike *u, const struct draft_env *env, struct otr_err *err)
 {
     int rc;
@@ -21,12 +21,12 @@ static int psi_open(struct unlike *u, const struct draft_env *env, struct otr_er
     if ((rc = draft_param_int(env, "top", PSI_TOP, 1, PSI_MAX_TOP, &u->psi->top, err)) < 0 ||
         (rc = draft_param_int(env, "depth", PSI_DEPTH, 1, PSI_MAX_DEPTH, &u->psi->depth, err)) < 0)
         return rc;
-    return draft_param_int(env, "rows", PSI_ROWS, 1, PSI_MAX_ROWS, &u->psi->rows, err);
+    return draft_param_int(env, "laws", PSI_LAWS, 1, PSI_MAX_ROWS, &u->psi->rows, err);
 }
 
 static int unlike_init(struct unlike *u, const struct unlike_way *way, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const keys[] = {"model", "p_min", "top", "depth", "rows"};
+    static const char *const keys[] = {"model", "p_min", FEW_ROWS_PARAMS, "top", "depth", "laws"};
     const struct lm_opts lo = {.path = draft_param_get(env, "model")};
     const struct otr_sampling sp = otr_sampling_default();
     int rc;
@@ -34,7 +34,7 @@ static int unlike_init(struct unlike *u, const struct unlike_way *way, const str
     u->target = env->tok;
     u->n_vocab = env->n_vocab;
     u->seqs.size = sizeof(struct unlike_seq);
-    if ((rc = draft_param_check(env, keys, way == &unlike_slrs ? 5 : 2, err)) < 0 ||
+    if ((rc = draft_param_check(env, keys, way == &unlike_slrs ? 7 : 4, err)) < 0 ||
         (rc = draft_param_real(env, "p_min", 0.3, 0, 1, &u->p_min, err)) < 0 ||
         (way == &unlike_slrs && (rc = psi_open(u, env, err)) < 0))
         return rc;
@@ -43,10 +43,14 @@ static int unlike_init(struct unlike *u, const struct unlike_way *way, const str
     if ((rc = lm_open(&u->lm, env->host, &lo, err)) < 0)
         return rc;
     u->draft = lm_tokenizer(u->lm) ? lm_tokenizer(u->lm) : env->tok;
+    const struct weights *w = lm_weights(u->lm);
     if ((rc = vocab_map_open(&u->map, env->tok, u->draft, env->host->cache_dir, err)) < 0 ||
-        (rc = sampler_open(&u->sampler, &sp, lm_weights(u->lm)->hp.n_vocab, err)) < 0)
+        (rc = few_rows_open(&u->few, env, u->draft, w, w->head.type, err)) < 0 ||
+        (rc = sampler_open(&u->sampler, &sp, u->few ? u->few->n : w->hp.n_vocab, err)) < 0)
         return rc;
-    sampler_use(u->sampler, &lm_weights(u->lm)->kern, env->host->pool);
+    if (u->few)
+        lm_set_head(u->lm, &u->few->head);
+    sampler_use(u->sampler, &w->kern, env->host->pool);
     return OTR_OK;
 }
 
@@ -83,6 +87,7 @@ void unlike_close(void *self)
     sampler_close(u->sampler);
     vocab_map_close(u->map);
     lm_close(u->lm);
+    few_rows_close(u->few);
     free(u->psi);
     free(u->item);
     free(u->row);
@@ -93,7 +98,8 @@ void unlike_close(void *self)
 size_t unlike_bytes(const void *self)
 {
     const struct unlike *u = self;
-    return lm_bytes(u->lm) + sizeof(int32_t) * (size_t)(u->map->n_draft + u->map->n_target);
+    return lm_bytes(u->lm) + (u->few ? u->few->bytes : 0) +
+           sizeof(int32_t) * (size_t)(u->map->n_draft + u->map->n_target);
 }
 
 /* ---- the drafter's law ---- */
@@ -125,7 +131,8 @@ int unlike_law_at(struct unlike *u, int row, const struct draft_ask *ask, struct
     if ((rc = sampler_set(u->sampler, &sp, NULL)) < 0 || (rc = sampler_dist(u->sampler, logits, &none, &d, NULL)) < 0)
         return rc;
     for (int i = 0; i < d.n && law->n < UNLIKE_TOP; i++) {
-        const int32_t id = d.id[i], t = id < u->map->n_draft ? u->map->target_of[id] : -1;
+        const int32_t id = u->few ? u->few->id[d.id[i]] : d.id[i],
+                      t = id < u->map->n_draft ? u->map->target_of[id] : -1;
         const double w = sample_exp((double)d.logit[i] - (double)d.logit[0]);
         all += w;
         shared += t >= 0 ? w : 0;
@@ -246,6 +253,7 @@ int unlike_observe(void *self, const struct draft_seen *seen, int n_seen)
     for (int i = 0; i < n_seen; i++) {
         struct unlike_seq *s = draft_seqs_find(&u->seqs, seen[i].seq);
         if (s && seen[i].event == SEEN_FINISHED) {
+            few_rows_seen(u->few, s->text.z.id, s->text.z.n);
             drop(u, seen[i].seq);
             continue;
         }

@@ -7,6 +7,7 @@
 #ifndef OTR_DRAFT_UNLIKE_H
 #define OTR_DRAFT_UNLIKE_H
 
+#include "draft/few_rows.h"
 #include "draft/lm.h"
 #include "draft/retext.h"
 
@@ -39,8 +40,9 @@ struct unlike {
     const struct tokenizer *target, *draft;
     int n_vocab; /* of the target */
     struct lm *lm;
+    struct few_rows *few; /* of the drafter's vocabulary; NULL: the whole head */
     struct vocab_map *map;
-    struct sampler *sampler;      /* for rows of the drafter */
+    struct sampler *sampler;      /* for rows of the drafter: of logits, as many as its head has */
     double p_min;                 /* the draft ends where the likeliest token has less */
     double shared, n_law;         /* mass of the laws that the target's vocabulary has; laws so far */
     const struct unlike_way *way; /* of every draft; NULL: hetero chooses */
@@ -72,7 +74,7 @@ const struct unlike_way *unlike_choose(struct unlike *u, const struct draft_ask 
 
 /* ---- a method is these, with a way ---- */
 
-/* The parameters model and p_min, and those of SLRS where the way is it. */
+/* The parameters model, p_min, rows and freq, and those of SLRS where the way is it. */
 int unlike_create(void **self, const struct unlike_way *way, const struct draft_env *env, struct otr_err *err);
 void unlike_close(void *self); /* of draft_method, as the next ones */
 int unlike_prepare(void *self, const struct draft_ask *ask, int n_ask);

@@ -107,6 +107,13 @@ static int wrap_prepare(void *self, const struct draft_ask *ask, int n_ask)
     return w->m->prepare ? w->m->prepare(w->self, ask, n_ask) : OTR_OK;
 }
 
+/* What the method inside needs and gives; a model that runs is planned for as one. */
+static uint32_t wrap_flags(const void *self)
+{
+    const struct wrap *w = self;
+    return (draft_flags(w->m, w->self) & ~(uint32_t)(DRAFT_HOSTILE | DRAFT_NEED_FILE)) | DRAFT_WRAPPER;
+}
+
 static int trace_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
     return wrap_open(self, env, "file", err);
@@ -151,7 +158,7 @@ static int delay_propose(void *self, const struct draft_ask *ask, int n_ask, str
     return w->m->propose(w->self, ask, n_ask, out);
 }
 
-/* WHY these flags: what a wrapper needs and gives is the inner method's, and that may be anything. */
+/* WHY these flags: until it is open, the inner method may be anything. */
 #define WRAP(symbol, word, text)                                                                                       \
     const struct draft_method draft_##symbol = {.name = word,                                                          \
                                                 .about = text,                                                         \
@@ -161,7 +168,8 @@ static int delay_propose(void *self, const struct draft_ask *ask, int n_ask, str
                                                 .close = wrap_close,                                                   \
                                                 .prepare = wrap_prepare,                                               \
                                                 .propose = symbol##_propose,                                           \
-                                                .observe = wrap_observe}
+                                                .observe = wrap_observe,                                               \
+                                                .flags_of = wrap_flags}
 WRAP(trace, "trace", "around another: of=METHOD,file=PATH writes what it proposes");
 WRAP(fault, "fault", "around another: of=METHOD,every=N makes it fail");
 WRAP(delay, "delay", "around another: of=METHOD,ms=X makes it slow");

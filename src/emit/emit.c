@@ -44,11 +44,12 @@ int emit_reserve(struct emitter *e, struct otr_err *err)
     const size_t need = e->n_text + detok_max(e->o.tok) + 8; /* a held character, and the end */
     if (need <= e->cap)
         return OTR_OK;
-    char *p = realloc(e->text, need * 2);
+    const size_t cap = need * 2 > e->o.n_likely ? need * 2 : e->o.n_likely;
+    char *p = realloc(e->text, cap);
     if (!p)
-        return OTR_FAIL(err, NOMEM, "no memory for %zu bytes of reply", need * 2);
+        return OTR_FAIL(err, NOMEM, "no memory for %zu bytes of reply", cap);
     e->text = p;
-    e->cap = need * 2;
+    e->cap = cap;
     return OTR_OK;
 }
 

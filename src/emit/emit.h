@@ -13,7 +13,8 @@ struct emit_opts {
     size_t n_stops;
     otr_text_cb on_text; /* or NULL */
     void *user;
-    bool at_start; /* the reply is the first text of its sequence (SPM's first space) */
+    bool at_start;   /* the reply is the first text of its sequence (SPM's first space) */
+    size_t n_likely; /* bytes of the whole text: so much room is made at once */
 };
 
 enum emit_verdict { EMIT_GO, EMIT_STOP_STRING, EMIT_ABORT };

@@ -1,6 +1,8 @@
 /* Owns engines and sequences: threads, KV pages, the forward pass, and what a sequence has committed.
  * See outrider.h; read next: generate.c. */
 #include "base/clock.h"
+#include "base/arena.h"
+#include "base/memory.h"
 #include "engine/engine.h"
 
 #include <assert.h>
@@ -32,6 +34,18 @@ static int check_opts(const struct otr_engine_opts *o, struct otr_err *err)
     return OTR_OK;
 }
 
+/* WHY now: its pages are touched as replies grow, and running out then ends the program. */
+static int check_room(const struct kv_shape *shape, long long pages, struct otr_err *err)
+{
+    const size_t want = size_mul(kv_page_bytes(shape), (size_t)pages), free_now = memory_available();
+    return want <= free_now
+               ? OTR_OK
+               : OTR_FAIL(err, LIMIT,
+                          "no room for a KV cache of %lld positions (%zu MB), %zu MB of memory are free: use a smaller "
+                          "context (-c) or smaller values (-ctk q8 -ctv q8)",
+                          pages * KV_PAGE, want >> 20, free_now >> 20);
+}
+
 int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const struct otr_engine_opts *opts,
                       struct otr_err *err)
 {
@@ -61,6 +75,8 @@ int otr_engine_create(struct otr_engine **out, const struct otr_model *m, const 
         rc = pool_create(&e->pool, o->n_threads, err);
     if (rc == OTR_OK && o->n_threads == 0)
         pool_set_active(e->pool, POOL_BY_LOAD);
+    if (rc == OTR_OK)
+        rc = check_room(&shape, pages, err);
     if (rc == OTR_OK)
         rc = kv_create(&e->kv, &shape, (int)pages, N_SCRATCH, err);
     if (rc == OTR_OK)

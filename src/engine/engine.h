@@ -73,8 +73,9 @@ void step_free(struct step *s);
 struct drafter {
     const struct draft_method *m;
     void *self;
-    char *words;  /* "METHOD:key=value,...", cut into pieces */
-    char key[40]; /* under which the controller keeps what it learnt */
+    uint32_t flags; /* of draft.h, as it is open */
+    char *words;    /* "METHOD:key=value,...", cut into pieces */
+    char key[40];   /* under which the controller keeps what it learnt */
     struct draft_param *param;
     int n_param;
 };

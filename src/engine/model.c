@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "load/tune.h"
 
 static char *copy_key(const struct gguf *g, const char *key)
@@ -53,6 +54,24 @@ static int open_template(struct otr_model *m, struct otr_err *err)
     return OTR_OK;
 }
 
+/* Refused before a weight is read. Matrices that stay in the file are the page cache's, which gives way. */
+static int check_room(struct gguf *g, const struct hparams *hp, const struct kernels *k, const struct otr_model_opts *o,
+                      struct otr_err *err)
+{
+    struct weights_plan plan;
+    const int rc = weights_plan(&plan, g, hp, k, err);
+    const size_t free_now = memory_available();
+    if (rc < 0)
+        return rc;
+    const size_t want = plan.vector_bytes + (o->no_repack ? 0 : plan.packed_bytes);
+    return want <= free_now
+               ? OTR_OK
+               : OTR_FAIL(err, LIMIT,
+                          "no room for the model (%.200s): weights of %zu MB, and %zu MB of memory are free: "
+                          "use a smaller model or type, or leave the weights in the file (--no-repack)",
+                          gguf_path(g), want >> 20, free_now >> 20);
+}
+
 static int open_parts(struct otr_model *m, const char *path, const struct kernels *k, struct pool *pool,
                       const struct otr_model_opts *o, struct otr_err *err)
 {
@@ -70,6 +89,8 @@ static int open_parts(struct otr_model *m, const char *path, const struct kernel
         return OTR_FAIL(err, FORMAT,
                         "cannot read model (%s): %d pieces in the vocabulary, but the embedding has %d rows", path,
                         tokenizer_n_vocab(m->tok), hp.n_vocab);
+    if ((rc = check_room(m->g, &hp, k, o, err)) < 0)
+        return rc;
     /* WHY twice: a file cut short while it is mapped must not be read, nor weights of it be used */
     if ((rc = gguf_check_size(m->g, err)) < 0 ||
         (rc = weights_open(&m->w, m->g, &hp, k, pool, o->no_repack, err)) < 0 || (rc = gguf_check_size(m->g, err)) < 0)

@@ -19,7 +19,9 @@ static int reply_init(struct otr_reply *r, struct otr_seq *s, const struct otr_g
     const size_t room = (size_t)s->e->n_ctx - s->n - n_prompt + 1; /* the last token needs no row */
     *r = (struct otr_reply){.s = s, .g = *g, .n_prompt = n_prompt, .before = s->n, .stop = OTR_STOP_LENGTH};
     r->max = g->max_tokens < room ? g->max_tokens : room;
-    const struct emit_opts eo = {s->e->m->tok, g->stops, g->n_stops, g->on_text, g->user, false};
+    enum { BYTES = 8, MAX_BYTES = 1 << 20 }; /* of a token's text, mostly; of what is not used, at most */
+    const size_t likely = r->max < MAX_BYTES / BYTES ? r->max * BYTES : MAX_BYTES;
+    const struct emit_opts eo = {s->e->m->tok, g->stops, g->n_stops, g->on_text, g->user, false, likely};
     const int rc = emit_open(&r->emit, &eo, err);
     if (rc < 0)
         return rc;

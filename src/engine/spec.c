@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "draft/freq.h"
 #include "engine/engine.h"
 
 /* What `auto` means: drafters that cost microseconds. Models and heads that lie beside the model join them later. */
@@ -85,7 +86,9 @@ static int open_drafter(struct spec *sp, const struct otr_engine *e, struct draf
                                   .seed = sp->seed,
                                   .param = d->param,
                                   .n_param = d->n_param};
-    return d->m->open(&d->self, &env, err);
+    const int rc = d->m->open(&d->self, &env, err);
+    d->flags = rc < 0 ? d->m->flags : draft_flags(d->m, d->self);
+    return rc;
 }
 
 static int add_drafter(struct spec *sp, const struct otr_engine *e, const char *text, struct otr_err *err)
@@ -114,13 +117,7 @@ int spec_forget(struct spec *sp, const struct otr_engine *e, struct otr_err *err
 
 void model_key(const struct otr_model *m, char *key)
 {
-    uint64_t h = FNV_START;
-    for (int32_t id = 0; id < tokenizer_n_vocab(m->tok); id++) {
-        size_t n;
-        const char *p = tokenizer_bytes(m->tok, id, true, &n);
-        h = hash_bytes(hash_bytes(h, p, n), "", 1);
-    }
-    snprintf(key, MODEL_KEY + 1, "%016llx", (unsigned long long)h);
+    freq_key(m->tok, key);
 }
 
 /* The name of the file of what the controller learns: by the weights' shape, the kernels and the threads. */
@@ -171,11 +168,12 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
     for (int i = 0; i < sp->n_d; i++)
-        cd[i] =
-            (struct ctl_drafter){.name = sp->d[i].key,
-                                 .draws = (sp->d[i].m->flags & DRAFT_GIVE_PROBS) != 0,
-                                 .runs = (sp->d[i].m->flags & (DRAFT_RUNS_MODEL | DRAFT_BESIDE)) == DRAFT_RUNS_MODEL,
-                                 .beside = (sp->d[i].m->flags & DRAFT_BESIDE) != 0};
+        cd[i] = (struct ctl_drafter){.name = sp->d[i].key,
+                                     .draws = (sp->d[i].flags & DRAFT_GIVE_PROBS) != 0,
+                                     .runs = (sp->d[i].flags & (DRAFT_RUNS_MODEL | DRAFT_BESIDE)) == DRAFT_RUNS_MODEL,
+                                     .trees = (sp->d[i].flags & DRAFT_RUNS_MODEL) != 0 &&
+                                              (sp->d[i].flags & DRAFT_GIVE_TREE) != 0,
+                                     .beside = (sp->d[i].flags & DRAFT_BESIDE) != 0};
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,
@@ -233,7 +231,7 @@ void spec_seq_event(struct otr_seq *s, enum draft_event event)
 
 void otr_engine_memory(const struct otr_engine *e, struct otr_memory *out)
 {
-    *out = (struct otr_memory){.weights = e->m->w->packed_bytes, .kv = kv_bytes(e->kv)};
+    *out = (struct otr_memory){.weights = weights_bytes(e->m->w), .kv = kv_bytes(e->kv)};
     if (e->files)
         lm_files_bytes(e->files, &out->draft_weights, &out->draft_kv);
 }

@@ -29,12 +29,11 @@ struct step {
     struct otr_engine *e;
     int n, cap; /* turns */
     struct turn *turn;
-    struct tree *tree;         /* [cap * CTL_MAX_DRAFTERS] proposals */
+    struct tree *tree;         /* [CTL_MAX_DRAFTERS * cap] proposals: of drafter d, tree[d * cap + j] for ask j */
     struct tree none;          /* the empty tree */
     struct ctl_seq *plan;      /* [cap] */
     struct ctl_offer *offer;   /* [cap * n_d] */
     struct draft_ask *ask;     /* [cap] */
-    struct tree *proposal;     /* [cap] of the drafter that is asked */
     struct step_seq *seq;      /* [cap] */
     struct step_offer *judged; /* [cap * n_d] */
     int *take, *of;            /* [cap] */
@@ -55,7 +54,6 @@ void step_free(struct step *s)
     free(s->plan);
     free(s->offer);
     free(s->ask);
-    free(s->proposal);
     free(s->seq);
     free(s->judged);
     free(s->take);
@@ -77,14 +75,12 @@ static int step_reserve(struct otr_engine *e, int n, struct otr_err *err)
         s->plan = calloc(c, sizeof *s->plan);
         s->offer = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->offer);
         s->ask = calloc(c, sizeof *s->ask);
-        s->proposal = malloc(c * sizeof *s->proposal);
         s->seq = calloc(c, sizeof *s->seq);
         s->judged = calloc(c * CTL_MAX_DRAFTERS, sizeof *s->judged);
         s->take = calloc(c, sizeof *s->take);
         s->of = calloc(c, sizeof *s->of);
     }
-    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->proposal || !s->seq || !s->judged ||
-        !s->take || !s->of) {
+    if (!s || !s->turn || !s->tree || !s->plan || !s->offer || !s->ask || !s->seq || !s->judged || !s->take || !s->of) {
         step_free(s);
         return OTR_FAIL(err, NOMEM, "no memory for a step of %d replies", n);
     }
@@ -125,7 +121,14 @@ static int room_of(const struct step *st, const struct otr_reply *r)
     return room < TREE_MAX ? (int)room : TREE_MAX;
 }
 
-static void fill_ask(const struct step *st, const struct otr_reply *r, int budget, struct draft_ask *a)
+static bool takes_chains(enum accept_rule rule)
+{
+    return rule == RULE_RATIO || rule == RULE_BLOCK;
+}
+
+/* What drafter d is asked by the plan of a sequence. */
+static void fill_ask(const struct step *st, const struct otr_reply *r, const struct ctl_seq *plan, int d,
+                     struct draft_ask *a)
 {
     const enum accept_rule rule = reply_rule(r);
     const struct accept_key key = key_of(r);
@@ -135,8 +138,10 @@ static void fill_ask(const struct step *st, const struct otr_reply *r, int budge
                             .n_prompt = r->before + r->n_prompt,
                             .predicted = r->g.predicted,
                             .n_predicted = r->g.n_predicted,
-                            .max_entries = budget,
-                            .chain = rule == RULE_RATIO || rule == RULE_BLOCK,
+                            .max_entries = plan->most[d],
+                            .max_depth = plan->deep[d],
+                            .chain = takes_chains(rule) || (plan->narrow >> d & 1),
+                            .level_gain = (double)plan->gain[d],
                             .luck = tree_luck_make(rule, &key, r->s->n + 1, st->e->m->info.n_vocab),
                             .sampling = r->g.sampling,
                             .kv = r->s->kv};
@@ -162,14 +167,15 @@ static void ask_one(struct step *st, int d)
 {
     const struct spec *sp = st->e->spec;
     const struct drafter *dr = &sp->d[d];
-    const bool in_pass = (dr->m->flags & DRAFT_IN_PASS) != 0;
+    const bool in_pass = (dr->flags & DRAFT_IN_PASS) != 0;
+    struct tree *t = &st->tree[d * st->cap];
     int n = 0;
     for (int i = 0; i < st->n; i++)
         if (st->plan[i].asked >> d & 1) {
-            fill_ask(st, st->turn[i].r, st->plan[i].most[d], &st->ask[n]);
+            fill_ask(st, st->turn[i].r, &st->plan[i], d, &st->ask[n]);
             st->ask[n].pass = in_pass ? &st->pass : NULL;
             st->ask[n].row = in_pass ? st->turn[i].row : NULL;
-            tree_clear(&st->proposal[n]);
+            tree_clear(&t[n]);
             st->of[n++] = i;
         }
     st->pass.f = n > 0 ? NULL : st->pass.f; /* another one's pass ends here */
@@ -181,25 +187,22 @@ static void ask_one(struct step *st, int d)
         dr->m->prepare(dr->self, st->ask, n);
     st->record.prepare_ms[d] = lap(&clock);
     const int n_lent = pool_n_lent(st->e->pool);
-    const int rc = dr->m->propose(dr->self, st->ask, n, st->proposal);
-    st->record.ask_ms[d] = lap(&clock);
+    const int rc = dr->m->propose(dr->self, st->ask, n, t);
     st->record.lent[d] = pool_n_lent(st->e->pool) > n_lent;
     st->record.asked[d] = n;
     st->pass_d = d;
     if (in_pass && (rc < 0 || st->pass.n_layer < 1))
         st->pass.f = NULL; /* what it left is of no use */
     for (int j = 0; j < n && rc >= 0; j++) {
-        struct tree *t = &st->tree[st->of[j] * CTL_MAX_DRAFTERS + d];
-        if (st->proposal[j].n == 0 ||
-            tree_check(&st->proposal[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
+        if (t[j].n == 0 || tree_check(&t[j], st->e->m->info.n_vocab, st->plan[st->of[j]].most[d], NULL) < 0)
             continue;
-        for (int k = 0; k < st->proposal[j].n; k++) {
-            const int depth = tree_depth(&st->proposal[j], k);
+        for (int k = 0; k < t[j].n; k++) {
+            const int depth = tree_depth(&t[j], k);
             st->record.depth[d] = depth > st->record.depth[d] ? depth : st->record.depth[d];
         }
-        tree_copy(t, &st->proposal[j]);
-        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, t};
+        st->offer[st->of[j] * sp->n_d + d] = (struct ctl_offer){d, &t[j]};
     }
+    st->record.ask_ms[d] = lap(&clock); /* with the checks: a large proposal costs them, too */
 }
 
 /* Trees for every turn. */
@@ -216,23 +219,24 @@ static void step_ask(struct step *st)
         const struct otr_reply *r = st->turn[i].r;
         uint64_t can = 0;
         for (int d = 0; d < sp->n_d; d++)
-            if (r->g.n_predicted > 0 || !(sp->d[d].m->flags & DRAFT_NEED_PREDICTION))
+            if (r->g.n_predicted > 0 || !(sp->d[d].flags & DRAFT_NEED_PREDICTION))
                 can |= 1ull << d;
         st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
                                        .room = room_of(st, r),
                                        .law = accept_rule_exact(reply_rule(r)) == EXACT_LAW,
+                                       .chain = takes_chains(reply_rule(r)),
                                        .asked = can};
     }
     for (int i = 0; i < st->n * sp->n_d; i++)
         st->offer[i] = (struct ctl_offer){.drafter = -1};
     control_plan(sp->ctl, st->plan, st->n);
     for (int d = 0; d < sp->n_d; d++)
-        if (!(sp->d[d].m->flags & DRAFT_RUNS_MODEL))
+        if (!(sp->d[d].flags & DRAFT_RUNS_MODEL))
             ask_one(st, d);
     control_narrow(sp->ctl, st->plan, st->n, st->offer);
     for (int last = 0; last < 2; last++) /* WHY in the pass last: the others may run rows on the same cache */
         for (int d = 0; d < sp->n_d; d++)
-            if ((sp->d[d].m->flags & DRAFT_RUNS_MODEL) && ((sp->d[d].m->flags & DRAFT_IN_PASS) != 0) == last)
+            if ((sp->d[d].flags & DRAFT_RUNS_MODEL) && ((sp->d[d].flags & DRAFT_IN_PASS) != 0) == last)
                 ask_one(st, d);
     control_choose(sp->ctl, st->plan, st->n, st->offer, st->take);
     for (int i = 0; i < st->n; i++)
@@ -457,7 +461,7 @@ static void turn_observe(struct step *st, const struct turn *t)
                                   .n_path = kept,
                                   .mine = d == t->drafter,
                                   .self = &a};
-        if (sp->d[d].m->flags & DRAFT_NEED_DIST) {
+        if (sp->d[d].flags & DRAFT_NEED_DIST) {
             seen.logits = seen_logits;
             seen.best = seen_best;
         }

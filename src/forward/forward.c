@@ -93,6 +93,7 @@ int fwd_create(struct fwd **out, const struct weights *w, struct pool *pool, str
     f->w = w;
     f->hp = &w->hp;
     f->k = &w->kern;
+    f->head = &w->head;
     f->pool = pool;
     f->kv = kv;
     f->n_batch = opts->n_batch;
@@ -379,7 +380,7 @@ static void run_pass(struct pass *p)
 static void merge_argmax(struct fwd *f, const int *rows, int n)
 {
     for (int i = 0; i < n; i++) {
-        const float *o = f->logits + (size_t)i * (size_t)f->hp->n_vocab;
+        const float *o = f->logits + (size_t)i * (size_t)f->head->n_rows;
         int best = -2;
         for (int t = 0; t < f->n_thr && best != -1; t++) {
             const int a = f->arg_part[t * FWD_MAX_LOGITS + i];
@@ -399,6 +400,11 @@ void fwd_embed(struct fwd *f)
 void fwd_layers(struct fwd *f, int l0, int l1)
 {
     run_pass(&(struct pass){.f = f, .l0 = l0, .l1 = l1});
+}
+
+void fwd_set_head(struct fwd *f, const struct mat *head)
+{
+    f->head = head ? head : &f->w->head;
 }
 
 int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err)
@@ -444,7 +450,7 @@ int fwd_run_more(struct fwd *f, const struct fwd_row *rows, int n_rows, struct o
 const float *fwd_logits(const struct fwd *f, int row)
 {
     const int i = f->logit_row[row];
-    return i < 0 ? NULL : f->logits + (size_t)i * (size_t)f->hp->n_vocab;
+    return i < 0 ? NULL : f->logits + (size_t)i * (size_t)f->head->n_rows;
 }
 
 int fwd_argmax(const struct fwd *f, int row)

@@ -93,10 +93,13 @@ void fwd_cut(struct fwd *f, int n);
 void fwd_rows_from(struct fwd *f, int first);
 void fwd_embed(struct fwd *f);
 void fwd_layers(struct fwd *f, int l0, int l1); /* layers [l0, l1) on the hidden states */
+/* The head of the passes from here on: some of the model's rows, [n, n_embd], kept by the caller; NULL: the whole one,
+ * as at first. Logits then are [n], an argmax is a number of a row; what was kept before must not be read any more. */
+void fwd_set_head(struct fwd *f, const struct mat *head);
 /* Logits of n <= FWD_MAX_LOGITS rows of the pass; those of all other rows go. */
 int fwd_head(struct fwd *f, const int *rows, int n, struct otr_err *err);
 
-const float *fwd_logits(const struct fwd *f, int row); /* [n_vocab], NULL where not kept */
+const float *fwd_logits(const struct fwd *f, int row); /* [rows of the head: n_vocab], NULL where not kept */
 int fwd_argmax(const struct fwd *f, int row);          /* lowest id of the largest logit; -1: a NaN; -2: all are -inf */
 const float *fwd_tap(const struct fwd *f, int tap, int row); /* [n_embd], NULL where not kept */
 float *fwd_hidden(struct fwd *f, int row);                   /* [n_embd] the residual stream, writable */

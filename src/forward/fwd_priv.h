@@ -64,6 +64,7 @@ struct fwd {
     const struct weights *w;
     const struct hparams *hp;
     const struct kernels *k;
+    const struct mat *head; /* at most n_vocab rows */
     struct pool *pool;
     struct kv *kv;
     int n_batch, n_ctx, n_chunk, group; /* n_chunk: of the longest sequence; group: query heads per KV head */
@@ -90,7 +91,7 @@ struct fwd {
     float *norm;                           /* [n, n_embd] shared normed rows */
     void *act[ACT_N];                      /* shared packed rows */
     float *part_max, *part_sum, *part_acc; /* split chunks: [PRIV_ROWS * n_head, n_chunk (, d_head)] */
-    float *logits;                         /* [FWD_MAX_LOGITS, n_vocab] */
+    float *logits;                         /* [FWD_MAX_LOGITS, rows of the head] */
     int *logit_row;                        /* [n_batch] index into logits, or -1 */
     int *arg_part;                         /* [n_threads, FWD_MAX_LOGITS] */
     int arg[FWD_MAX_LOGITS];

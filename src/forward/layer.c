@@ -285,20 +285,20 @@ void residual_settle(struct lane *ln)
 void head_run(struct lane *ln, const int *rows, int n)
 {
     struct fwd *f = ln->f;
-    const int d = f->hp->n_embd, n_vocab = f->hp->n_vocab;
-    const struct mat *w = &f->w->head;
+    const struct mat *w = f->head;
+    const int d = f->hp->n_embd, n_out = w->n_rows;
     int lo, hi;
     for (int i = 0; i < n; i++)
         f->k->rms_norm(ln->own->n + (size_t)i * (size_t)d, f->x[ln->cur] + (size_t)rows[i] * (size_t)d, f->w->out_norm,
                        d, f->hp->norm_eps);
     pack_rows(f, ln->own->act, kind_bit(w), ln->own->n, d, n, 0, n);
     phase_end(ln, FWD_PACK);
-    pool_share(ln->ctx, n_vocab, KERN_ROW_UNIT, &lo, &hi);
+    pool_share(ln->ctx, n_out, KERN_ROW_UNIT, &lo, &hi);
     if (lo < hi)
-        multiply(ln, f->logits, (size_t)n_vocab, w, lo, hi, ln->own->act, n);
+        multiply(ln, f->logits, (size_t)n_out, w, lo, hi, ln->own->act, n);
     for (int i = 0; i < n; i++) {
         int *arg = &f->arg_part[ln->ctx->tid * FWD_MAX_LOGITS + i];
-        float *o = f->logits + (size_t)i * (size_t)n_vocab + lo;
+        float *o = f->logits + (size_t)i * (size_t)n_out + lo;
         *arg = -2; /* nothing of this row is mine */
         if (lo >= hi)
             continue;

@@ -6,9 +6,9 @@
 
 /* WHY a version: a file of another one may mean other plans or another layout by the same numbers. Raise it whenever a
  * menu, a panel's layout or a tile's body changes. */
-#define PLAN_HEAD "outrider plans 2"
+#define PLAN_HEAD "outrider plans 3"
 
-static const char *const kind_name[PLAN_N_KIND] = {"q4", "q8", "k", "f"};
+static const char *const kind_name[PLAN_N_KIND] = {"q4", "q8", "k", "f16", "f32"};
 
 enum plan_kind plan_kind_of(enum ggml_type type)
 {
@@ -20,9 +20,10 @@ enum plan_kind plan_kind_of(enum ggml_type type)
     case GGML_Q6_K:
         return PLAN_K;
     case GGML_F32:
+        return PLAN_F32;
     case GGML_F16:
     case GGML_BF16:
-        return PLAN_F;
+        return PLAN_F16;
     default:
         return PLAN_Q4;
     }

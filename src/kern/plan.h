@@ -15,7 +15,14 @@
 #include "kern/types.h"
 
 /* Types whose tiles are alike. */
-enum plan_kind { PLAN_Q4, PLAN_Q8, PLAN_K, PLAN_F, PLAN_N_KIND }; /* Q4: the 5-bit types too */
+enum plan_kind {
+    PLAN_Q4,
+    PLAN_Q8,
+    PLAN_K,
+    PLAN_F16,
+    PLAN_F32,
+    PLAN_N_KIND
+}; /* Q4: the 5-bit types too; F16: BF16 too */
 /* 1-2, 3-4, 5-6, 7-8, 9-16 tokens. */
 enum { PLAN_N_CLASS = 5, PLAN_MAX_CHOICE = 3 };
 

@@ -144,18 +144,25 @@ void kv_drop(struct kv_seq *s)
     free(s);
 }
 
+void kv_share(struct kv_seq *to, const struct kv_seq *s, int n)
+{
+    assert(to->kv == s->kv && n <= s->n && n <= to->limit);
+    kv_truncate(to, 0);
+    to->n = n;
+    to->n_page = ceil_div(n, KV_PAGE); /* reserved pages behind the end are not part of the history */
+    for (int i = 0; i < to->n_page; i++) {
+        to->page[i] = s->page[i];
+        s->kv->ref[to->page[i]]++;
+    }
+}
+
 int kv_fork(struct kv_seq **out, const struct kv_seq *s, struct otr_err *err)
 {
     struct kv_seq *f = NULL;
     const int rc = kv_seq_create(&f, s->kv, s->limit, err);
     if (!f)
         return rc;
-    f->n = s->n;
-    f->n_page = ceil_div(s->n, KV_PAGE); /* reserved pages behind the end are not part of the history */
-    for (int i = 0; i < f->n_page; i++) {
-        f->page[i] = s->page[i];
-        s->kv->ref[f->page[i]]++;
-    }
+    kv_share(f, s, s->n);
     *out = f;
     return OTR_OK;
 }

@@ -36,6 +36,8 @@ size_t kv_page_bytes(const struct kv_shape *shape);
 int kv_seq_create(struct kv_seq **out, struct kv *kv, int n_ctx, struct otr_err *err); /* empty; n_ctx: its limit */
 void kv_drop(struct kv_seq *s);                                                        /* NULL is fine */
 int kv_fork(struct kv_seq **out, const struct kv_seq *s, struct otr_err *err);
+/* `to`, whose limit is no lower, becomes the first n <= kv_len positions of s, by reference; nothing is allocated. */
+void kv_share(struct kv_seq *to, const struct kv_seq *s, int n);
 void kv_truncate(struct kv_seq *s, int n); /* n <= kv_len */
 int kv_len(const struct kv_seq *s);        /* committed positions */
 int kv_limit(const struct kv_seq *s);

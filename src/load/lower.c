@@ -59,7 +59,7 @@ static struct mat *mat_at(struct weights *w, size_t i, const struct gguf_tensor 
 }
 
 /* Lists what becomes smaller; the sums of bytes that a pass reads before and after. */
-static void list_items(struct job *j, struct weights *w, bool head, size_t *before, size_t *after)
+static void list_items(struct job *j, struct weights *w, enum lower_head head, size_t *before, size_t *after)
 {
     const struct gguf_tensor *t;
     const int values = ggml_traits((uint32_t)j->type)->block_elems;
@@ -68,8 +68,10 @@ static void list_items(struct job *j, struct weights *w, bool head, size_t *befo
         struct mat *m = mat_at(w, i, &t);
         if (!m)
             break;
+        if (m == &w->head && head == LOWER_NO_HEAD)
+            continue;
         const size_t has = mat_row_bytes(m->type, m->n_cols) * (size_t)m->n_rows;
-        const bool fits = m->n_cols % values == 0 && (head || m != &w->head);
+        const bool fits = m->n_cols % values == 0 && (head == LOWER_HEAD || m != &w->head);
         const size_t low = fits ? mat_row_bytes(j->type, m->n_cols) * (size_t)m->n_rows : has;
         *before += has;
         *after += low < has ? low : has;
@@ -168,7 +170,8 @@ static int map_items(struct job *j, struct weights *w, struct otr_err *err)
     return OTR_OK;
 }
 
-static int fill(struct job *j, struct weights *w, bool head, size_t max_bytes, struct pool *pool, struct otr_err *err)
+static int fill(struct job *j, struct weights *w, enum lower_head head, size_t max_bytes, struct pool *pool,
+                struct otr_err *err)
 {
     size_t before, after, bytes = 0;
     int rc;
@@ -186,8 +189,8 @@ static int fill(struct job *j, struct weights *w, bool head, size_t max_bytes, s
     return gguf_check_size(w->g, err); /* cut short meanwhile: nothing of it may be used */
 }
 
-int weights_lower(struct weights **out, const struct weights *of, enum ggml_type type, bool head, size_t max_bytes,
-                  struct pool *pool, struct otr_err *err)
+int weights_lower(struct weights **out, const struct weights *of, enum ggml_type type, enum lower_head head,
+                  size_t max_bytes, struct pool *pool, struct otr_err *err)
 {
     const size_t n_layer = (size_t)of->hp.n_layer;
     if (of->unit_bytes > 0)

@@ -227,6 +227,9 @@ void tune_file(char *buf, size_t cap, const char *machine)
 /* Kinds whose weights are worth timing and whose plans the file does not know. */
 static int unknown_kinds(bool *unknown, struct weights *w, const struct plan_choice *c, int n_threads)
 {
+    const size_t l3 = cache_bytes(3), own = 2 * cache_bytes(2) * (size_t)n_threads,
+                 least =
+                     w->packed_bytes > l3 && l3 > own ? l3 : own; /* WHY l3: the walk must be as cold as a pass is */
     size_t bytes[PLAN_N_KIND] = {0};
     int n = 0;
     for (size_t i = 0; mat_at(w, i); i++) {
@@ -234,8 +237,7 @@ static int unknown_kinds(bool *unknown, struct weights *w, const struct plan_cho
         bytes[kind_of(m)] += w->kern.pack_bytes(m->type, m->n_rows, m->n_cols);
     }
     for (int k = 0; k < PLAN_N_KIND; k++) {
-        unknown[k] =
-            c->at[k][0] < 0 && bytes[k] > 2 * cache_bytes(2) * (size_t)n_threads && n_open(w->kern.menu, k) > 0;
+        unknown[k] = c->at[k][0] < 0 && bytes[k] > least && n_open(w->kern.menu, k) > 0;
         n += unknown[k];
     }
     return n;

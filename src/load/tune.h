@@ -1,10 +1,10 @@
 /* Which plans (kern/plan.h) are fast on this machine: timed once, on a model's own weights, then kept in a file.
  *
  * The timing walks round and round all matrices of a kind, so that a matrix is as cold as it is in decoding: everything
- * else of its kind was read since. A kind that fits the cores' own caches twice is not timed; memory or a shared cache
- * decides there nothing. It takes at most TUNE_MS, and only when the file knows no answer for these types.
- * In: weights just packed, a folder. Out: the plans of their matrices; never an error, the level's own plans are always
- * there. Read next: kern/plan.h. */
+ * else of its kind was read since. A kind is not timed that fits the cores' own caches twice, or the shared one where
+ * the model as a whole does not: it would be timed warmer than it is in a pass. It takes at most TUNE_MS, and only when
+ * the file knows no answer for these types. In: weights just packed, a folder. Out: the plans of their matrices; never
+ * an error, the level's own plans are always there. Read next: kern/plan.h. */
 #ifndef OTR_LOAD_TUNE_H
 #define OTR_LOAD_TUNE_H
 

@@ -42,6 +42,11 @@ struct weights {
 int weights_open(struct weights **out, struct gguf *g, const struct hparams *hp, const struct kernels *k,
                  struct pool *pool, bool no_repack, struct otr_err *err);
 void weights_close(struct weights *w);
+/* Memory that the matrices take: the packed ones, or the file's, where a level or the caller leaves them there. */
+static inline size_t weights_bytes(const struct weights *w)
+{
+    return w->packed_bytes > 0 ? w->packed_bytes : (size_t)w->tensor_bytes;
+}
 
 /* All checks of weights_open and what it will need, without reading a weight. */
 struct weights_plan {

@@ -101,14 +101,14 @@ void sampler_close(struct sampler *s)
     free(s);
 }
 
-static bool edits(const struct sampler *s)
+bool sampler_edits(const struct sampler *s)
 {
     return penalties_on(&s->sp) || dry_on(&s->sp) || s->sp.n_bias > 0;
 }
 
 bool sampler_is_plain_greedy(const struct sampler *s)
 {
-    return s->sp.temp <= 0 && !edits(s);
+    return s->sp.temp <= 0 && !sampler_edits(s);
 }
 
 /* ---- the chain ---- */
@@ -125,7 +125,7 @@ static int report_nan(const struct sampler *s, const float *x, const struct hist
 static int prepare(struct sampler *s, const float *logits, const struct history *h, const float **x, struct cand *top,
                    struct otr_err *err)
 {
-    const bool edited = edits(s);
+    const bool edited = sampler_edits(s);
     *x = edited ? s->row : logits;
     *top = row_top(s, logits, edited ? s->row : NULL);
     if (top->id == -2) /* before the edits: a ban must not hide a NaN */

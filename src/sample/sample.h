@@ -31,6 +31,9 @@ void sampler_close(struct sampler *s);
 /* True when the draw is argmax of the raw logits, so that the forward pass can do it alone. */
 bool sampler_is_plain_greedy(const struct sampler *s);
 
+/* True when the history or single tokens' ids change the logits (penalties, DRY, biases). */
+bool sampler_edits(const struct sampler *s);
+
 /* The target distribution after the chain: candidates by (logit down, id up). A view, until the next call. */
 struct dist {
     int n;

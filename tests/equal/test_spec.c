@@ -81,8 +81,14 @@ static void company(struct spec_rig *s)
 /* The target drafts for itself, in its own pass or beside it, alone and among others, 1..8 replies at once. */
 static void self_drafts(struct spec_rig *s)
 {
-    static const char *const ways[] = {"exit:layers=2", "exit:layers=1 suffix", "lowbit exit:layers=3",
-                                       "exit:layers=2 exit:layers=4 lowbit skip:set=-ab--", "lowbit:type=Q4_0"};
+    static const char *const ways[] = {"exit:layers=2",
+                                       "exit:layers=1 suffix",
+                                       "lowbit exit:layers=3",
+                                       "exit:layers=2 exit:layers=4 lowbit skip:set=-ab--",
+                                       "lowbit:type=Q4_0",
+                                       "lowbit:rows=64",
+                                       "exit:layers=2,rows=64 exit:layers=3,rows=300 lowbit:rows=100",
+                                       "skip:set=-af--,rows=200 skip:search=4,rows=64"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         for (int b = 1; b <= 8; b += b == 1 ? 2 : 5)
             for (int fixed = 0; fixed <= 12; fixed += 6) {

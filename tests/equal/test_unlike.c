@@ -81,6 +81,8 @@ static void test_tiny(void **state)
             const double kept = run(&s, method, NULL, 1 + 2 * k, 1, 8);
             run(&s, method, NULL, 0, 3, 8);
             run(&s, method, NULL, TREE_MAX, 2, 4);
+            snprintf(method, sizeof method, "%s:model=%s,p_min=0,rows=%d", methods[k], drafter, 64 << k % 3);
+            run(&s, method, NULL, 5, 1, 8);
             printf("stories260K, other order, %-6s temperature %s: %.3f of the drafted tokens stayed\n", methods[k],
                    warm ? "0.8" : "0", kept);
             if (!warm || k == 0) /* penalties and biases change some; text alone knows nothing of the noise */
@@ -91,6 +93,48 @@ static void test_tiny(void **state)
         assert_int_equal(s.n_differ, 0);
         sr_close(&s);
     }
+    eq_prompts_free(&p);
+    otr_model_close(m);
+    unlink(drafter);
+}
+
+/* All methods in turn with two models, one of the target's vocabulary; prompts run once for everything. */
+static void test_shuffled(void **state)
+{
+    char drafter[256], method[700];
+    struct otr_model *m;
+    struct otr_err err = {0};
+    struct eq_prompts p;
+    struct spec_rig s;
+    (void)state;
+    if (access(TOK_STORIES, R_OK) != 0 || access(PROMPTS, R_OK) != 0) {
+        printf("SKIPPED: %s or %s is not there\n", TOK_STORIES, PROMPTS);
+        skip();
+    }
+    dr_tmp_file(drafter, sizeof drafter);
+    reordered_write(TOK_STORIES, drafter);
+    assert_int_equal(otr_model_open(&m, TOK_STORIES, NULL, &err), OTR_OK);
+    assert_int_equal(eq_prompts_read(&p, m, PROMPTS, 8, 40), 8);
+    if (sr_open_shared(&s, m, (const int32_t *const *)p.ids, p.n_ids, p.n, 64, 1, &err) < 0)
+        fail_msg("%s", err.msg);
+    snprintf(method, sizeof method, "shuffle:model=%s,model=%s exit", TOK_STORIES, drafter);
+    for (int warm = 0; warm < 2; warm++) {
+        if (sr_plain(&s, warm, &err) < 0)
+            fail_msg("%s", err.msg);
+        for (int batch = 1; batch <= 8; batch += 7)
+            run(&s, method, NULL, 16, batch, 8);
+        run(&s, "exit:layers=2,reach=0 suffix", NULL, 5, 3, 8);
+    }
+    printf("shuffled: %ld replies, %ld tokens, %ld drafted, %ld kept, %ld differ\n", s.n_reply, s.n_compared, s.n_draft,
+           s.n_accepted, s.n_differ);
+    assert_true(s.n_accepted > 500 && s.n_differ == 0);
+    const char *const bad[] = {"shuffle:model=/nonexistent.gguf", "shuffle:modle=x"};
+    for (int i = 0; i < 2; i++) {
+        const struct otr_spec sp = {.methods = &bad[i], .n_methods = 1};
+        assert_true(otr_engine_speculate(s.e, &sp, &err) < 0);
+        assert_non_null(strstr(err.msg, i ? "did you mean model?" : "nonexistent"));
+    }
+    sr_close(&s);
     eq_prompts_free(&p);
     otr_model_close(m);
     unlink(drafter);
@@ -113,7 +157,7 @@ static void real_pair(const char *target, const char *draft)
     for (int warm = 0; warm < 2; warm++) {
         struct spec_rig s = rig_of(m, &p, 16, warm);
         for (int k = 0; k < 3; k++) { /* hetero is tli and slem in turn; slrs is slow with such drafters */
-            snprintf(method, sizeof method, "%s:model=%s", methods[k], d);
+            snprintf(method, sizeof method, "%s:model=%s%s", methods[k], d, k == 1 ? ",rows=8192" : "");
             const double kept = run(&s, method, NULL, 4, 1 + k % 2, k == 2 ? 1 : 2);
             printf("%.8s <- %.8s, %-6s temperature %s: %.3f of the drafted tokens stayed\n", target, draft, methods[k],
                    warm ? "0.8" : "0", kept);
@@ -149,7 +193,7 @@ static void test_refused(void **state)
                  {"slem:model=" TOK_DATA "ggml-vocab-gpt-2.gguf", "gpt-2"},
                  {"tli:model=/nonexistent.gguf", "nonexistent"},
                  {"tli:model=x,top=3", "top"},
-                 {"slrs:model=x,rows=1000", "rows"},
+                 {"slrs:model=x,laws=1000", "laws"},
                  {"hetero:model=x,p_min=2", "p_min"}};
     struct otr_model *m;
     struct otr_engine *e;
@@ -175,10 +219,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiny),
-        cmocka_unit_test(test_gemma3_target),
-        cmocka_unit_test(test_smollm2_target),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tiny),           cmocka_unit_test(test_shuffled), cmocka_unit_test(test_gemma3_target),
+        cmocka_unit_test(test_smollm2_target), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

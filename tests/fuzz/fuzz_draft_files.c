@@ -1,5 +1,6 @@
-/* Fuzzes the files that drafting methods read: earlier replies (suffix), counts (ngram-cache), a datastore (rest). The
- * first byte says which; the rest is the file. What opens is drafted from: proposals must be sound, memory bounded. */
+/* Fuzzes the files that drafting methods read: earlier replies (suffix), counts (ngram-cache), a datastore (rest),
+ * token counts (freq). The first byte says which; the rest is the file. What opens is drafted from: proposals must be
+ * sound, memory bounded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "draft/draft.h"
+#include "draft/freq.h"
 #include "draft/suffix_store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -60,6 +62,21 @@ static void read_store(const uint8_t *data, size_t size)
     suffix_store_close(&s);
 }
 
+static void read_freq(const char *path)
+{
+    struct freq f;
+    struct otr_err err = {0};
+    if (freq_init(&f, V, NULL) != OTR_OK)
+        abort();
+    const int rc = freq_read(&f, path, key, &err);
+    for (int i = 0; i < V && rc < 0; i++)
+        if (f.count[i])
+            abort();
+    if (rc < 0 && (err.code != rc || !err.msg[0] || strchr(err.msg, '\n')))
+        abort();
+    freq_fini(&f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct draft_method *const methods[] = {&draft_suffix, &draft_ngram_cache, &draft_rest};
@@ -78,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)size) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
+    read_freq(path); /* its head says what it is */
     if (which == 0)
         read_store(data, size);
     struct draft_param p[3] = {limits[which][0], limits[which][1], {"file", path}};

@@ -82,7 +82,7 @@ static struct plan_menu small_menu(void)
     for (int c = 0; c < 2; c++)
         for (int k = 0; k < PLAN_N_KIND; k++)
             for (int i = 0; i < PLAN_N_CLASS; i++)
-                if (c == 0 || k != PLAN_F || i != PLAN_N_CLASS - 1)
+                if (c == 0 || k < PLAN_F16 || i != PLAN_N_CLASS - 1)
                     m.set[c].plan[k][i] = (struct tile_plan){1, 1, 0, (uint8_t)(1 + c)};
     return m;
 }
@@ -104,8 +104,8 @@ static void test_text(void **state)
     (void)state;
     const struct plan_menu m = small_menu();
     static const char want[] =
-        "outrider plans 2\na machine, level x, 2 threads\nq4 01010\nq8 -----\nk 11111\nf 00000\n";
-    struct plan_choice c = {{{0, 1, 0, 1, 0}, {-1, -1, -1, -1, -1}, {1, 1, 1, 1, 1}, {0}}}, got;
+        "outrider plans 3\na machine, level x, 2 threads\nq4 01010\nq8 -----\nk 11111\nf16 00000\nf32 -----\n";
+    struct plan_choice c = {{{0, 1, 0, 1, 0}, {-1, -1, -1, -1, -1}, {1, 1, 1, 1, 1}, {0}, {-1, -1, -1, -1, -1}}}, got;
     char text[PLAN_TEXT_MAX], bad[PLAN_TEXT_MAX];
     const size_t n = plan_write(text, sizeof text, machine, &c);
     assert_string_equal(text, want);

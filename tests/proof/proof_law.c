@@ -31,6 +31,7 @@ static void test_self_drafts(void **state)
 {
     (void)state;
     assert_int_equal(le_models(&rig, N), 0);
+    assert_int_equal(le_trees(&rig, N, 1), 0);
 }
 
 static void test_drafts_beside(void **state)

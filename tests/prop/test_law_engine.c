@@ -23,6 +23,12 @@ static void test_self_drafts(void **state)
     assert_int_equal(le_models(&rig, N), 0);
 }
 
+static void test_trees(void **state)
+{
+    (void)state;
+    assert_int_equal(le_trees(&rig, N, 3), 0);
+}
+
 static void test_drafts_beside(void **state)
 {
     (void)state;
@@ -39,7 +45,8 @@ static void test_what_must_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_rule), cmocka_unit_test(test_self_drafts),
-                                       cmocka_unit_test(test_drafts_beside), cmocka_unit_test(test_what_must_fail)};
+                                       cmocka_unit_test(test_trees), cmocka_unit_test(test_drafts_beside),
+                                       cmocka_unit_test(test_what_must_fail)};
     le_open(&rig, 7);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     le_close(&rig);

@@ -143,6 +143,10 @@ static void draft(struct law_rig *r, const struct accept_dice *dice)
     static const int32_t ids[2][LAW_V] = {{0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}};
     int made[LAW_ENTRIES], sum = 0;
     tree_clear(&r->t);
+    if (c->grow) {
+        c->grow(r, dice);
+        return;
+    }
     for (int e = 0; e < c->shape->n; e++) {
         const int up = c->shape->parent[e], parent = up < 0 ? TREE_ROOT : made[up];
         made[e] = -2;

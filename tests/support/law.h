@@ -34,6 +34,7 @@ struct law_shape {
 extern const struct law_shape law_shapes[];
 const struct law_shape *law_shape_find(const char *name);
 
+struct law_rig;
 struct law_case {
     const struct law_model *m;
     const struct law_shape *shape;
@@ -41,6 +42,7 @@ struct law_case {
     enum accept_rule draw, decide; /* how entries are drawn; the rule of the verdict */
     bool nosy;                     /* a proposal depends on every entry before it (R1 allows that) */
     bool stop;                     /* nothing is drafted after token 0 (R1 allows that: 0 is kept) */
+    void (*grow)(struct law_rig *, const struct accept_dice *); /* drafts, no deeper than the shape; NULL: the shape */
     /* planted bugs: */
     int (*run)(enum accept_rule, const struct tree *, const struct accept_target *, const struct accept_dice *,
                struct accept_scratch *, struct accept_verdict *, struct otr_err *); /* NULL: accept_decide */

@@ -462,6 +462,7 @@ static void run_open(struct run *u, const struct le_rig *r, const struct le_case
                                   .n_methods = 1,
                                   .verify = accept_rule_name(c->rule),
                                   .draft_fixed = c->controller ? 0
+                                                 : c->entries  ? c->entries
                                                  : c->method   ? LE_DEPTH
                                                                : u->d.shape->n};
     must(otr_engine_speculate(u->e, &spec, &err), &err);

@@ -34,7 +34,8 @@ struct le_case {
     const char *shape, *kinds; /* of a draft: law_shapes; 'd' drawn, 'c' chosen, by entry */
     int chain;                 /* le_sampling */
     enum le_bug bug;
-    const char *method; /* a listed one drafts, LE_DEPTH entries; NULL: the drafter of the shape */
+    const char *method; /* a listed one drafts, no deeper than LE_DEPTH; NULL: the drafter of the shape */
+    int entries;        /* so many of them; 0: LE_DEPTH */
     bool controller;    /* it chooses the length of drafts (which are those of the shape, or cut) */
 };
 
@@ -69,6 +70,7 @@ void le_run(const struct le_rig *r, const struct le_case *c, long n, uint64_t se
 int le_every_rule(const struct le_rig *r, long n, int stride);   /* cases that are off; every stride-th one is run */
 int le_controller(const struct le_rig *r, long n);               /* it goes by time: not repeatable by seed */
 int le_models(const struct le_rig *r, long n);                   /* the target drafts for itself */
+int le_trees(const struct le_rig *r, long n, int stride);        /* trees out of its own laws; every stride-th case */
 int le_beside(const struct le_rig *r, long n);                   /* a drafter with a thread of its own */
 int le_lossy(const struct le_rig *r, long n);                    /* typical, relaxed: cases that pass for the law */
 int le_planted(const struct le_rig *r, long n, bool large_only); /* bugs that are not seen */

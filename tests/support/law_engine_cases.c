@@ -89,7 +89,8 @@ int le_models(const struct le_rig *r, long n)
 {
     /* WHY reach=0: they stop by time else, and a verdict must repeat */
     static const char *const method[] = {"lowbit:type=Q4_0,reach=0", "skip:set=a,reach=0,p_min=0",
-                                         "skip:set=f,reach=0,p_min=0"};
+                                         "skip:set=f,reach=0,p_min=0", "lowbit:type=Q8_0,reach=0,rows=3",
+                                         "skip:set=f,reach=0,p_min=0,rows=2"};
     static const enum accept_rule rule[] = {RULE_GUMBEL, RULE_RATIO, RULE_MULTI, RULE_BLOCK, RULE_TRAVERSAL};
     enum {
         N_METHOD = sizeof method / sizeof *method,
@@ -105,6 +106,27 @@ int le_models(const struct le_rig *r, long n)
         printf("%-10s %-28s %-24s %ld replies, kept %.3f: p-value %.3g\n", accept_rule_name(c.rule), c.method,
                le_sampling(c.chain, &sp), k.n, (double)(k.kept[1] + 2 * k.kept[2]) / (double)n, p);
         off += !(p > FAMILY / N_CASE) || k.kept[0] == k.n;
+    }
+    return off;
+}
+
+int le_trees(const struct le_rig *r, long n, int stride)
+{
+    static const char *const build[] = {"eagle2", "opt,gain=0", "dyspec,gain=0", "sequoia", "medusa,shape=wide"};
+    static const enum accept_rule rule[] = {RULE_GUMBEL, RULE_MULTI, RULE_MULTI_IID, RULE_TRAVERSAL};
+    enum { N_BUILD = sizeof build / sizeof *build, N_RULES = sizeof rule / sizeof *rule, N_CASE = N_BUILD * N_RULES };
+    static struct le_counts k;
+    const int n_case = (N_CASE + stride - 1) / stride;
+    int off = 0;
+    for (int i = 0; i < N_CASE; i += stride) {
+        char method[100];
+        snprintf(method, sizeof method, "tree:of=skip,set=a,depth=%d,build=%s", LE_DEPTH, build[i % N_BUILD]);
+        const struct le_case c = {.rule = rule[i / N_BUILD], .method = method, .entries = 5, .chain = i % le_chains()};
+        struct otr_sampling sp;
+        const double p = p_value(r, &c, n, SEED + (uint64_t)i * 1000037, &k);
+        printf("%-10s %-46s %-24s %ld replies, kept %.3f: p-value %.3g\n", accept_rule_name(c.rule), c.method,
+               le_sampling(c.chain, &sp), k.n, (double)(k.kept[1] + 2 * k.kept[2]) / (double)n, p);
+        off += !(p > FAMILY / n_case) || k.kept[0] == k.n;
     }
     return off;
 }

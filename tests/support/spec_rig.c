@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_AT_ONCE = 8, MAX_METHODS = 4 };
+enum { MAX_AT_ONCE = 8, MAX_METHODS = 8, MAX_WORDS = 4096 };
 
 struct otr_gen sr_settings(const struct spec_rig *s, int i)
 {
@@ -77,8 +77,10 @@ static int run_group(const struct spec_rig *s, struct otr_engine *e, int from, i
             g.predicted = s->plain[p].r.tokens;
             g.n_predicted = s->plain[p].r.n_reply;
         }
-        if ((rc = otr_seq_create(&seq[i], e, err)) == OTR_OK)
-            rc = otr_reply_open(&r[i], seq[i], s->prompt[p], (size_t)s->n_prompt[p], &g, err);
+        const int n_run = e == s->e ? s->n_prompt[p] - 1 : 0;
+        rc = n_run > 0 ? otr_seq_fork(&seq[i], s->base[p], err) : otr_seq_create(&seq[i], e, err);
+        if (rc == OTR_OK)
+            rc = otr_reply_open(&r[i], seq[i], s->prompt[p] + n_run, (size_t)(s->n_prompt[p] - n_run), &g, err);
     }
     for (int left = 1; rc == OTR_OK && left > 0;)
         if ((left = otr_step(e, r, n, err)) < 0)
@@ -95,25 +97,64 @@ static int run_group(const struct spec_rig *s, struct otr_engine *e, int from, i
     return rc;
 }
 
+static void drop_plain(struct spec_rig *s)
+{
+    for (int i = 0; i < s->n && s->plain; i++)
+        otr_gen_result_free(&s->plain[i].r);
+    free(s->plain);
+    s->plain = NULL;
+}
+
+static int make_plain(struct spec_rig *s, struct otr_engine *e, struct otr_err *err)
+{
+    int rc = OTR_OK;
+    if (!(s->plain = calloc((size_t)s->n, sizeof *s->plain)))
+        return OTR_FAIL(err, NOMEM, "no memory for %d replies", s->n);
+    for (int i = 0; i < s->n && rc == OTR_OK; i++)
+        rc = run_group(s, e, i, 1, false, &s->plain[i], err);
+    return rc;
+}
+
 int sr_open(struct spec_rig *s, struct otr_model *m, const int32_t *const *prompt, const int *n_prompt, int n,
             int n_tok, bool warm, int n_threads, struct otr_err *err)
 {
     struct otr_engine *e = NULL;
     *s = (struct spec_rig){.m = m, .n_tok = n_tok, .n = n, .prompt = prompt, .n_prompt = n_prompt, .warm = warm};
-    if (!(s->plain = calloc((size_t)n, sizeof *s->plain)))
-        return OTR_FAIL(err, NOMEM, "no memory for %d replies", n);
     int rc = engine_open(s, n_threads, 1, OTR_KV_F16, &e, err);
-    for (int i = 0; i < n && rc == OTR_OK; i++)
-        rc = run_group(s, e, i, 1, false, &s->plain[i], err);
+    if (rc == OTR_OK)
+        rc = make_plain(s, e, err);
     otr_engine_destroy(e);
     return rc;
 }
 
+int sr_open_shared(struct spec_rig *s, struct otr_model *m, const int32_t *const *prompt, const int *n_prompt, int n,
+                   int n_tok, int n_threads, struct otr_err *err)
+{
+    *s = (struct spec_rig){.m = m, .n_tok = n_tok, .n = n, .prompt = prompt, .n_prompt = n_prompt};
+    if (!(s->base = calloc((size_t)n, sizeof(struct otr_seq *))))
+        return OTR_FAIL(err, NOMEM, "no memory for %d prompts", n);
+    int rc = engine_open(s, n_threads, MAX_AT_ONCE + n, OTR_KV_F16, &s->e, err);
+    for (int i = 0; i < n && rc == OTR_OK; i++)
+        if (n_prompt[i] > 1 && (rc = otr_seq_create(&s->base[i], s->e, err)) == OTR_OK)
+            rc = otr_seq_append(s->base[i], prompt[i], (size_t)n_prompt[i] - 1, err);
+    return rc;
+}
+
+int sr_plain(struct spec_rig *s, bool warm, struct otr_err *err)
+{
+    drop_plain(s);
+    s->warm = warm;
+    const int rc = otr_engine_speculate(s->e, NULL, err);
+    return rc < 0 ? rc : make_plain(s, s->e, err);
+}
+
 void sr_close(struct spec_rig *s)
 {
-    for (int i = 0; i < s->n; i++)
-        otr_gen_result_free(&s->plain[i].r);
-    free(s->plain);
+    drop_plain(s);
+    for (int i = 0; i < s->n && s->base; i++)
+        otr_seq_destroy(s->base[i]);
+    free(s->base);
+    otr_engine_destroy(s->e);
     *s = (struct spec_rig){0};
 }
 
@@ -139,16 +180,16 @@ static void compare(struct spec_rig *s, const struct sr_way *w, int i, const str
 
 int sr_run(struct spec_rig *s, const struct sr_way *w, int from, int to, struct otr_err *err)
 {
-    struct otr_engine *e = NULL;
+    struct otr_engine *e = s->e;
     const char *method[MAX_METHODS];
-    char words[256];
+    char words[MAX_WORDS];
     size_t n_method = 0;
     snprintf(words, sizeof words, "%s", w->method ? w->method : "");
     for (char *m = strtok(words, " "); m && n_method < MAX_METHODS; m = strtok(NULL, " "))
         method[n_method++] = m;
     const struct otr_spec sp = {
         .methods = method, .n_methods = n_method, .verify = w->verify, .draft_fixed = w->draft_fixed, .seed = w->seed};
-    int rc = engine_open(s, w->n_threads, w->n_batch, w->kv_type, &e, err);
+    int rc = s->e ? OTR_OK : engine_open(s, w->n_threads, w->n_batch, w->kv_type, &e, err);
     if (rc == OTR_OK)
         rc = otr_engine_speculate(e, &sp, err);
     for (int i = from; i < to && rc == OTR_OK; i += w->n_batch) {
@@ -161,6 +202,9 @@ int sr_run(struct spec_rig *s, const struct sr_way *w, int from, int to, struct 
             otr_gen_result_free(&out[k].r);
         }
     }
-    otr_engine_destroy(e);
+    if (!s->e)
+        otr_engine_destroy(e);
+    else if (rc == OTR_OK)
+        rc = otr_engine_speculate(e, NULL, err);
     return rc;
 }

@@ -192,6 +192,11 @@ static void test_refusals(void **state)
                {"skip:set=bbbbb", OTR_E_ARG, "nothing of the model"},
                {"skip:set=--", OTR_E_ARG, "2 letters for a model of 5 layers"},
                {"skip:set=--x--", OTR_E_ARG, "'x'"},
+               {"exit:layers=99", OTR_E_ARG, "from 1 to 4"},
+               {"exit:layers=-1", OTR_E_ARG, "from 1 to 4"},
+               {"exit:layers=1.5", OTR_E_ARG, "whole number"},
+               {"lowbit:rows=0", OTR_E_ARG, "rows"},
+               {"lowbit:rows=9,freq=/nowhere", OTR_E_IO, "frequency file"},
                {"fault:of=exit", OTR_E_UNSUPPORTED, "exit"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct otr_err err = {0};
@@ -200,6 +205,28 @@ static void test_refusals(void **state)
         if (!strstr(err.msg, bad[i].says))
             fail_msg("%s: '%s' says nothing of '%s'", bad[i].method, err.msg, bad[i].says);
     }
+}
+
+/* A wrapper needs and gives what the method inside does: a model that runs is planned for as one. */
+static void test_wrapped_flags(void **state)
+{
+    struct rig *r = rig_of(state);
+    static const struct {
+        const char *method;
+        uint32_t flags;
+    } ways[] = {
+        {"lowbit", DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS},
+        {"delay:of=lowbit,ms=0", DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_WRAPPER},
+        {"trace:of=fault,of=draft,file=/dev/null,model=" STORIES, DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_WRAPPER},
+        {"fault:of=suffix,every=3", DRAFT_WRAPPER},
+        {"fault:of=recycle", DRAFT_NEED_DIST | DRAFT_GIVE_TREE | DRAFT_WRAPPER}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        open_ok(r, ways[i].method);
+        const uint32_t own = draft_find("suffix")->flags;
+        const uint32_t want = i == 3 ? own | DRAFT_WRAPPER : ways[i].flags;
+        assert_int_equal(r->e->spec->d[0].flags, want);
+    }
+    assert_int_equal(otr_engine_speculate(r->e, NULL, NULL), OTR_OK);
 }
 
 /* A set comes back from its file; a file that is not sound counts as none. */
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_trace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drafts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wrapped_flags, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_set_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

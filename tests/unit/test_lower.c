@@ -98,7 +98,7 @@ static void one_model(const char *path, enum ggml_type type, const char *name)
                     continue;
                 rig_open(&of, path, levels[l], t, false);
                 rig_open(&to, file, levels[l], 1, false);
-                if (weights_lower(&low, of.w, type, head, SIZE_MAX, of.pool, &err) < 0)
+                if (weights_lower(&low, of.w, type, head ? LOWER_HEAD : LOWER_KEEP_HEAD, SIZE_MAX, of.pool, &err) < 0)
                     fail_msg("%s", err.msg);
                 assert_true(compare(low, to.w, of.w, head) >= 5 * of.hp.n_layer);
                 weights_close(low);
@@ -146,7 +146,7 @@ static void refused(const struct rig *r, enum ggml_type type, size_t max_bytes, 
 {
     struct weights *low = NULL;
     struct otr_err err = {0};
-    assert_int_equal(weights_lower(&low, r->w, type, true, max_bytes, r->pool, &err), code);
+    assert_int_equal(weights_lower(&low, r->w, type, LOWER_HEAD, max_bytes, r->pool, &err), code);
     assert_null(low);
     if (!strstr(err.msg, word))
         fail_msg("'%s' says nothing of '%s'", err.msg, word);

@@ -1,8 +1,11 @@
-/* No allocation in a step: plain decoding, sampling with every filter, a tree and its commit, several sequences. */
+/* No allocation in a step: plain decoding, sampling with every filter, a tree and its commit, several sequences, and
+ * replies that a model drafts. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -93,6 +96,62 @@ static void test_tree_step(void **state)
     assert_int_equal(wrapmem_count, 0);
 }
 
+/* Two replies at once; the first steps make what is made once (a drafter's sequence, the step's scratch). */
+static void drafted(struct rig *r, const char *method)
+{
+    enum { WARM = 3, N_REPLY = 300 };
+    const struct otr_spec sp = {.methods = &method, .n_methods = 1, .draft_fixed = 4};
+    struct otr_gen g = {.sampling = otr_sampling_default(), .max_tokens = N_REPLY, .ignore_eos = true};
+    struct otr_seq *s[2];
+    struct otr_reply *reply[2];
+    struct otr_gen_result out;
+    struct otr_err err = {0};
+    int n_step = 0, n_draft = 0;
+    if (otr_engine_speculate(r->e, &sp, &err) < 0)
+        fail_msg("%s: %s", method, err.msg);
+    for (int i = 0; i < 2; i++) {
+        const int32_t prompt[] = {1, 403 + i, 407};
+        g.sampling.temp = i ? 0.8f : 0;
+        assert_int_equal(otr_seq_create(&s[i], r->e, NULL), OTR_OK);
+        assert_int_equal(otr_reply_open(&reply[i], s[i], prompt, 3, &g, NULL), OTR_OK);
+    }
+    for (int left = 2; left > 0; n_step++) {
+        wrapmem_count = n_step < WARM ? LONG_MIN / 2 : wrapmem_count;
+        wrapmem_count = n_step == WARM ? 0 : wrapmem_count;
+        left = otr_step(r->e, reply, 2, NULL);
+        assert_true(left >= 0);
+        if (n_step >= WARM && left > 0 && wrapmem_count > 0)
+            fail_msg("%s: %ld allocations up to step %d", method, wrapmem_count, n_step);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(otr_reply_close(reply[i], &out, NULL), OTR_OK);
+        n_draft += (int)out.spec.n_draft;
+        otr_gen_result_free(&out);
+        otr_seq_destroy(s[i]);
+    }
+    assert_true(n_step > 20);
+    if (n_draft < 50 && !strstr(method, "search")) /* a search may find nothing that pays */
+        fail_msg("%s: %d drafted tokens", method, n_draft);
+    assert_int_equal(otr_engine_speculate(r->e, NULL, NULL), OTR_OK);
+}
+
+static void test_drafted_steps(void **state)
+{
+    static const char *const methods[] = {"lowbit",
+                                          "exit:layers=2",
+                                          "skip:set=-af--",
+                                          "skip:search=40",
+                                          "draft:model=" MODEL,
+                                          "lowbit:rows=100",
+                                          "exit:layers=2,rows=64",
+                                          "draft:model=" MODEL ",rows=200"};
+    struct rig *r = rig_of(state);
+    assert_int_equal(otr_seq_truncate(r->a, 0, NULL), OTR_OK); /* their pages */
+    assert_int_equal(otr_seq_truncate(r->b, 0, NULL), OTR_OK);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        drafted(r, methods[i]);
+}
+
 /* The counter itself must see an allocation. */
 static void test_the_counter_counts(void **state)
 {
@@ -109,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_steps),
         cmocka_unit_test(test_tree_step),
+        cmocka_unit_test(test_drafted_steps),
         cmocka_unit_test(test_the_counter_counts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

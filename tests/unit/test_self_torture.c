@@ -1,5 +1,6 @@
-/* Every n-th allocation of an engine whose target drafts for itself fails, n = 1, 2, ... until a run succeeds: opening
- * and a reply. It may say that memory is out or draft less; it may not crash, leak, or change the reply. */
+/* Every n-th allocation of an engine whose target drafts for itself (chains, or trees out of its laws) fails, n = 1, 2,
+ * ... until a run succeeds: opening and a reply. It may say that memory is out or draft less; it may not crash, leak,
+ * or change the reply. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +40,17 @@ static int run(struct otr_engine *e, const char *method, int32_t *tok, struct ot
 static void test_torture(void **state)
 {
     (void)state;
-    static const char *const methods[] = {"lowbit", "exit:layers=2", "skip:set=-af--", "skip:search=3"};
+    static const char *const methods[] = {"lowbit",
+                                          "exit:layers=2",
+                                          "skip:set=-af--",
+                                          "skip:search=3",
+                                          "tree:of=lowbit,build=dyspec",
+                                          "tree:of=skip,set=-af--,build=medusa",
+                                          "tree:model=" STORIES ",build=sequoia",
+                                          "lowbit:rows=64",
+                                          "exit:layers=2,rows=100",
+                                          "draft:model=" STORIES ",rows=64",
+                                          "tli:model=" STORIES ",rows=200"};
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 128, .n_seq = 1};
     struct otr_model *m;
     struct otr_engine *e;

@@ -252,7 +252,7 @@ static void test_bad_files(void **state)
         assert_int_equal(cache_write(dir, r.name, big, sizeof big), 0);
         weights_tune(&r.w, r.pool, dir);
         assert_known(&r, true, false);
-        assert_int_equal(cache_write(dir, r.name, "outrider plans 2\nanother machine\nq4 99999\n", 41), 0);
+        assert_int_equal(cache_write(dir, r.name, "outrider plans 3\nanother machine\nq4 99999\n", 41), 0);
         weights_tune(&r.w, r.pool, dir);
         assert_known(&r, true, false);
         /* nowhere to write: timed, followed, forgotten */

@@ -38,6 +38,16 @@ static const char *const model_ways[] = {
     "skip:set=@set",
     "exit",
     "exit:layers=1,reach=0 ngram-mod",
+    "draft:model=@same,rows=4096",
+    "async:model=@same",
+    "async:model=@same,fan=16 suffix",
+    "tree:model=@same,build=opt",
+    "tree:model=@same,build=eagle2",
+    "tree:model=@same,build=dyspec",
+    "tree:model=@same,build=sequoia",
+    "tree:model=@same,build=medusa",
+    "tree:of=lowbit,build=eagle2",
+    "tree:of=skip,set=@set,build=opt",
 };
 /* The first one whose files are there. */
 static const char *const shuffle_ways[] = {"shuffle:model=@same,model=@other exit", "shuffle:model=@same exit",

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "support/equal.h"
+#include "support/fewer.h"
 #include "support/spec_rig.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
@@ -122,8 +123,8 @@ static void tiny(void (*ways)(struct spec_rig *s), const char *what)
         printf("SKIPPED: %s or %s is not there\n", STORIES, PROMPTS);
         skip();
     }
-    on_model(STORIES, 12, 64, false, ways, what);
-    on_model(STORIES, 12, 64, true, ways, what);
+    on_model(STORIES, FEWER(12, 4), FEWER(64, 32), false, ways, what);
+    on_model(STORIES, FEWER(12, 4), FEWER(64, 32), true, ways, what);
 }
 
 static void test_each_method(void **state)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "support/fewer.h"
 #include "support/law_engine.h"
 
 enum { N = 5000 };
@@ -14,7 +15,7 @@ static struct le_rig rig;
 static void test_every_rule(void **state)
 {
     (void)state;
-    assert_int_equal(le_every_rule(&rig, N, 5), 0);
+    assert_int_equal(le_every_rule(&rig, N, FEWER(5, 45)), 0);
 }
 
 static void test_self_drafts(void **state)
@@ -26,7 +27,7 @@ static void test_self_drafts(void **state)
 static void test_trees(void **state)
 {
     (void)state;
-    assert_int_equal(le_trees(&rig, N, 3), 0);
+    assert_int_equal(le_trees(&rig, N, FEWER(3, 10)), 0);
 }
 
 static void test_drafts_beside(void **state)
@@ -39,7 +40,8 @@ static void test_what_must_fail(void **state)
 {
     (void)state;
     assert_int_equal(le_lossy(&rig, N), 0);
-    assert_int_equal(le_planted(&rig, N, true), 0);
+    if (FEWER(true, false)) /* these are about statistics */
+        assert_int_equal(le_planted(&rig, N, true), 0);
 }
 
 int main(void)

@@ -15,7 +15,13 @@
  * pay; more for one that works beside the pass, whose first steps cannot bring anything. */
 #define START_STEPS 2
 #define BESIDE_STEPS 4
-#define BESIDE_AFTER 8     /* passes: what it costs is what they take longer with it */
+#define BESIDE_AFTER 8 /* passes: what it costs is what they take longer with it */
+#define HOPE 0.85      /* chance of a drafted token, for a first guess of whether it can pay at all */
+enum {
+    LIKELY_LEFT = 256, /* tokens: most replies end before their limit */
+    LEAST_CAUGHT = 32, /* tokens caught up with that say what one takes */
+    PROMPT_ROWS = 4,   /* rows of a prompt in the time of a pass of one, where no prompt was seen yet */
+};
 enum { FIRST_LENGTH = 3 }; /* of its first draft: what it costs is not known yet */
 
 int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err)
@@ -62,27 +68,44 @@ double control_time(const struct control *c, int rows, int ctx)
 
 /* ---- before the proposals ---- */
 
+/* What it takes until a drafter has read what the sequences hold. */
+static double catch_ms(const struct control *c, int d, const struct ctl_seq *seq, int n_seq, double plain_ms)
+{
+    const struct ctl_state *s = &c->st[d];
+    const double seen = tm_prompt_ms(&c->time), of_prompt = seen > 0 ? seen : plain_ms / PROMPT_ROWS,
+                 each = s->catch_ms > 0 ? s->catch_ms : c->drafter[d].prompt * of_prompt;
+    double behind = 0;
+    for (int i = 0; i < n_seq; i++)
+        if (seq[i].asked >> d & 1 && seq[i].behind[d] >= LEAST_CAUGHT) /* fewer: mostly its own drafts, which it has */
+            behind += seq[i].behind[d];
+    return each * behind;
+}
+
 /* How many entries a drafter that runs a model is asked for, before anything is drawn (rule R1): the most tokens per
  * ms, its own time counted, every length looked at. 0: it is not asked now. All sequences of a batch take one length:
  * each level is one pass for all of them. */
 static void plan_model(struct control *c, int d, const struct ctl_seq *seq, int n_seq)
 {
     struct ctl_state *s = &c->st[d];
-    int ctx = 0, most = 0, len = c->o.min_entries;
+    int ctx = 0, most = 0, left = 0, len = c->o.min_entries;
     for (int i = 0; i < n_seq; i++) {
         ctx += seq[i].ctx / n_seq;
         most = seq[i].budget > most ? seq[i].budget : most;
+        left += seq[i].left < LIKELY_LEFT ? seq[i].left : LIKELY_LEFT;
     }
     const double rest = c->rest_ms * n_seq, plain_ms = tm_time(&c->time, n_seq, ctx);
+    const bool guessed = !(s->cost.n > 0) && c->drafter[d].row > 0;
     double reach = 1, sum = 0, best = 0;
     if (!s->met) { /* a first credit, so that there is something to judge by */
         s->purse = s->purse > START_STEPS * plain_ms ? s->purse : START_STEPS * plain_ms;
         s->met = true;
     }
     for (int i = 1; i <= most; i++) {
-        reach *= ac_chance_at(&s->accept, i);
+        const double chance = ac_chance_at(&s->accept, i),
+                     cost = guessed ? i * c->drafter[d].row * plain_ms : dc_ms(&s->cost, i);
+        reach *= guessed && chance < HOPE ? HOPE : chance;
         sum += reach;
-        const double rate = n_seq * (1 + sum) / (tm_time(&c->time, n_seq * (1 + i), ctx) + dc_ms(&s->cost, i) + rest);
+        const double rate = n_seq * (1 + sum) / (tm_time(&c->time, n_seq * (1 + i), ctx) + cost + rest);
         if (rate > best && i >= c->o.min_entries) {
             best = rate;
             len = i;
@@ -93,8 +116,10 @@ static void plan_model(struct control *c, int d, const struct ctl_seq *seq, int 
     s->plan = (struct ctl_plan){.n = len, .rate = best};
     if (c->drafter[d].trees && s->cost.n > 0)
         plan_trees(c, d, seq, n_seq, ctx, most);
-    s->worth = s->plan.rate > CTL_MARGIN * n_seq / (plain_ms + rest);
-    if (!s->worth && s->purse < START_STEPS * plain_ms)
+    const double plain_rate = n_seq / (plain_ms + rest);
+    s->worth = s->plan.rate > CTL_MARGIN * plain_rate;
+    const double catch_up = catch_ms(c, d, seq, n_seq, plain_ms), saved = 1 / plain_rate - 1 / s->plan.rate;
+    if (s->worth ? catch_up > saved * left : s->purse < START_STEPS * plain_ms + catch_up)
         s->plan.n = 0;
 }
 
@@ -211,6 +236,8 @@ void control_learn(struct control *c, const struct step_record *r)
             const int deep = c->drafter[d].trees ? c->st[d].plan.deep : 0;
             const bool planned = deep > 0 && deep < TREE_MAX && r->depth[d] > 0;
             dc_see(deep > 0 ? &c->st[d].wide : &c->st[d].cost, planned ? deep : r->depth[d], r->ask_ms[d]);
+            if (r->behind[d] >= LEAST_CAUGHT)
+                mean(&c->st[d].catch_ms, r->prepare_ms[d] / r->behind[d]);
         }
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];

@@ -17,11 +17,12 @@
 enum { CTL_MAX_DRAFTERS = 24, CTL_MAX_BATCH = 64 };
 
 struct ctl_drafter {
-    const char *name; /* key of what was learnt; outlives the controller */
-    bool draws;       /* proposes drawn entries: under law rules its trees are planned, not cut */
-    bool runs;        /* a model runs for every level: it is asked for as many as are worth their time */
-    bool trees;       /* ... and for several entries of a level, where wider trees pay */
-    bool beside;      /* it works beside the pass: what it prepares in one step is of use in the next */
+    const char *name;   /* key of what was learnt; outlives the controller */
+    bool draws;         /* proposes drawn entries: under law rules its trees are planned, not cut */
+    bool runs;          /* a model runs for every level: it is asked for as many as are worth their time */
+    bool trees;         /* ... and for several entries of a level, where wider trees pay */
+    double row, prompt; /* its cost before it is measured: parts of the target's, see draft_guess; 0: not known */
+    bool beside;        /* it works beside the pass: what it prepares in one step is of use in the next */
 };
 
 struct ctl_opts {
@@ -48,12 +49,14 @@ void control_see_prompt(struct control *c, int rows, double ms, double layers);
 double control_time(const struct control *c, int rows, int ctx); /* expected ms; 0: nothing known yet */
 
 struct ctl_seq {
-    int ctx;        /* tokens in its context */
-    int room;       /* most entries this step may have: limits of reply, context, batch */
-    bool law;       /* a law rule: drawn entries are not cut afterwards */
-    bool chain;     /* the rule takes chains only */
-    uint64_t asked; /* in: drafters that can be asked at all (bit i); out of plan: those to ask now */
-    int budget;     /* out: entries to ask for ... */
+    int ctx;                      /* tokens in its context */
+    int left;                     /* tokens that its reply may still have */
+    int behind[CTL_MAX_DRAFTERS]; /* tokens that a drafter would have to catch up with first */
+    int room;                     /* most entries this step may have: limits of reply, context, batch */
+    bool law;                     /* a law rule: drawn entries are not cut afterwards */
+    bool chain;                   /* the rule takes chains only */
+    uint64_t asked;               /* in: drafters that can be asked at all (bit i); out of plan: those to ask now */
+    int budget;                   /* out: entries to ask for ... */
     unsigned char most[CTL_MAX_DRAFTERS]; /* ... of each drafter */
     unsigned char deep[CTL_MAX_DRAFTERS]; /* of those in a path; 0: any number */
     uint64_t narrow;                      /* drafters to be asked for a chain: wider trees do not pay */
@@ -95,6 +98,7 @@ struct step_record {
     double ask_ms[CTL_MAX_DRAFTERS];     /* draft time of each drafter, whole batch; 0: not asked */
     int depth[CTL_MAX_DRAFTERS];         /* of its deepest proposal */
     int asked[CTL_MAX_DRAFTERS];         /* sequences it was asked for */
+    int behind[CTL_MAX_DRAFTERS];        /* tokens of all sequences that it was behind by */
     double prepare_ms[CTL_MAX_DRAFTERS]; /* before that: catching up with their histories */
     bool lent[CTL_MAX_DRAFTERS];         /* the pass ran on fewer threads for it */
     double draft_ms, forward_ms, accept_ms, emit_ms, other_ms;

@@ -19,6 +19,7 @@ struct ctl_plan {
 
 struct ctl_state { /* of one drafter */
     struct acceptance accept;
+    double catch_ms;        /* of a token that it catches up with; 0: not measured */
     double purse;           /* ms that it may still spend: see control.c */
     struct draft_cost cost; /* of drafters that run a model */
     struct draft_cost wide; /* ... for trees, by their planned depth */

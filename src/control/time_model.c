@@ -73,6 +73,11 @@ void tm_see_prompt(struct time_model *m, int rows, double ms, double layers)
     m->prompt_layers = layers;
 }
 
+double tm_prompt_ms(const struct time_model *m)
+{
+    return m->prompt_ms > 0 ? m->prompt_ms / m->prompt_rows : 0;
+}
+
 /* rel of one row more, before any pass of several rows: reading the weights and computing with them do not overlap much
  * (kernels.md A.2, D), so the rows of a prompt beyond the first say it. */
 static double prior_slope(const struct time_model *m, int class)

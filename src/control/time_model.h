@@ -33,6 +33,7 @@ void tm_see_prompt(struct time_model *m, int rows, double ms, double layers);
 void tm_see(struct time_model *m, int rows, int ctx, double ms);
 /* A pass that says nothing of the pace, and how many times as long as one row it took. */
 void tm_see_ratio(struct time_model *m, int rows, int ctx, double ratio);
+double tm_prompt_ms(const struct time_model *m);               /* of a token of a prompt; 0: no prompt was seen */
 double tm_time(const struct time_model *m, int rows, int ctx); /* 0: nothing known */
 
 #endif

@@ -125,6 +125,13 @@ struct draft_laws {
     void (*end)(void *self, const struct draft_ask *ask, int n_ask); /* nothing more will be asked; may be NULL */
 };
 
+/* What a method that runs a model costs before it is measured, in parts of what the target takes: one row beside a pass
+ * of one row (by the bytes that are read), a token of a history to catch up with beside one of a prompt (by products).
+ * 0: not known. */
+struct draft_guess {
+    double row, prompt;
+};
+
 struct draft_method {
     const char *name, *about; /* name: CLI value and results key, never renamed; about: one line with the source */
     uint32_t flags;
@@ -136,8 +143,9 @@ struct draft_method {
     /* out[i] comes cleared. A negative number: the method failed; the step goes on without it. */
     int (*propose)(void *self, const struct draft_ask *ask, int n_ask, struct tree *out);
     int (*observe)(void *self, const struct draft_seen *seen, int n_seen);
-    size_t (*bytes)(const void *self); /* memory in use; may be NULL */
-    const struct draft_laws *laws;     /* NULL: it has none to give */
+    size_t (*bytes)(const void *self);             /* memory in use; may be NULL */
+    struct draft_guess (*guess)(const void *self); /* NULL: there is nothing to guess by */
+    const struct draft_laws *laws;                 /* NULL: it has none to give */
     /* The flags of one that is open, where they depend on its parameters (wrappers); may be NULL. */
     uint32_t (*flags_of)(const void *self);
 };

@@ -184,6 +184,11 @@ static size_t model_bytes(const void *self)
     return lm_bytes(d->lm) + (d->few ? d->few->bytes : 0);
 }
 
+static struct draft_guess model_guess(const void *self)
+{
+    return lm_guess(((const struct draft_model *)self)->lm);
+}
+
 static const struct draft_laws model_laws = {.begin = model_begin, .more = model_more, .law = model_law};
 
 const struct draft_method draft_draft = {.name = "draft",
@@ -195,4 +200,5 @@ const struct draft_method draft_draft = {.name = "draft",
                                          .propose = model_propose,
                                          .observe = model_observe,
                                          .bytes = model_bytes,
+                                         .guess = model_guess,
                                          .laws = &model_laws};

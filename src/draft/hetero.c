@@ -40,4 +40,5 @@ const struct draft_method draft_hetero = {
     .propose = unlike_propose,
     .observe = unlike_observe,
     .bytes = unlike_bytes,
+    .guess = unlike_guess,
 };

@@ -25,7 +25,7 @@ struct lm_seq {
 };
 
 struct lm {
-    const struct weights *w;
+    const struct weights *w, *target;
     const struct tokenizer *tok; /* NULL: weights of the target */
     struct lm_files *files;      /* that count its cache */
     struct kv *kv;
@@ -99,6 +99,7 @@ int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts
     if (!m)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter's model");
     int rc = OTR_OK;
+    m->target = host->weights;
     m->w = o->weights ? o->weights : host->weights;
     if (o->path && !gguf_is_file(host->weights->g, o->path)) {
         const struct lm_file *f = NULL;
@@ -165,6 +166,25 @@ size_t lm_bytes(const struct lm *m)
 {
     const size_t pages = (size_t)(m->n_page - kv_pages_free(m->kv)) * kv_page_bytes(kv_get_shape(m->kv));
     return pages + (m->tok ? weights_bytes(m->w) : 0);
+}
+
+/* Multiplications of a token of a prompt: no head. */
+static double prompt_products(const struct weights *w)
+{
+    double n = 0;
+    for (int i = 0; i < w->hp.n_layer; i++) {
+        const struct layer_weights *L = &w->layer[i];
+        const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
+        for (size_t k = 0; k < sizeof mats / sizeof *mats; k++)
+            n += (double)mats[k]->n_rows * mats[k]->n_cols;
+    }
+    return n;
+}
+
+struct draft_guess lm_guess(const struct lm *m)
+{
+    return (struct draft_guess){.row = (double)weights_bytes(m->w) / (double)weights_bytes(m->target),
+                                .prompt = prompt_products(m->w) / prompt_products(m->target)};
 }
 
 uint64_t lm_rows_run(const struct lm *m)

@@ -59,6 +59,7 @@ void lm_set_head(struct lm *m, const struct mat *head);
  * best asked for in their order: where they are many, the head runs for some at a time. */
 const float *lm_logits(struct lm *m, int row);
 
+struct draft_guess lm_guess(const struct lm *m);
 uint64_t lm_rows_run(const struct lm *m); /* so far, of all sequences */
 
 void lm_follow(struct lm *m, uint64_t seq, const int32_t *tok, size_t n);

@@ -60,6 +60,12 @@ static size_t md_bytes(const void *self)
     return d->m->bytes(d->self);
 }
 
+static struct draft_guess md_guess(const void *self)
+{
+    const struct md *d = self;
+    return d->m->guess(d->self);
+}
+
 const struct draft_method draft_md = {
     .name = "md",
     .about = "model=FILE (-md): draft where the vocabulary is the target's, hetero where it is not",
@@ -70,4 +76,5 @@ const struct draft_method draft_md = {
     .propose = md_propose,
     .observe = md_observe,
     .bytes = md_bytes,
+    .guess = md_guess,
 };

@@ -37,4 +37,5 @@ const struct draft_method draft_slem = {
     .propose = unlike_propose,
     .observe = unlike_observe,
     .bytes = unlike_bytes,
+    .guess = unlike_guess,
 };

@@ -103,4 +103,5 @@ const struct draft_method draft_slrs = {
     .propose = unlike_propose,
     .observe = unlike_observe,
     .bytes = unlike_bytes,
+    .guess = unlike_guess,
 };

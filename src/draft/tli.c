@@ -38,4 +38,5 @@ const struct draft_method draft_tli = {
     .propose = unlike_propose,
     .observe = unlike_observe,
     .bytes = unlike_bytes,
+    .guess = unlike_guess,
 };

@@ -153,6 +153,12 @@ static int tree_of_observe(void *self, const struct draft_seen *seen, int n_seen
     return OTR_OK;
 }
 
+static struct draft_guess tree_of_guess(const void *self)
+{
+    const struct tree_of *t = self;
+    return t->m->guess ? t->m->guess(t->self) : (struct draft_guess){0};
+}
+
 static size_t tree_of_bytes(const void *self)
 {
     const struct tree_of *t = self;
@@ -168,4 +174,5 @@ const struct draft_method draft_tree_of = {
     .prepare = tree_of_prepare,
     .propose = tree_of_propose,
     .observe = tree_of_observe,
-    .bytes = tree_of_bytes};
+    .bytes = tree_of_bytes,
+    .guess = tree_of_guess};

@@ -303,3 +303,8 @@ int unlike_add_text(struct unlike *u, struct unlike_seq *s, int parent, int skip
     }
     return n < 0 ? n : OTR_OK;
 }
+
+struct draft_guess unlike_guess(const void *self)
+{
+    return lm_guess(((const struct unlike *)self)->lm);
+}

@@ -82,6 +82,7 @@ int unlike_propose(void *self, const struct draft_ask *ask, int n_ask, struct tr
 /* What the text followed stays in the drafter's cache; what has finished goes. */
 int unlike_observe(void *self, const struct draft_seen *seen, int n_seen);
 size_t unlike_bytes(const void *self);
+struct draft_guess unlike_guess(const void *self);
 
 /* ---- for the ways ---- */
 

@@ -168,6 +168,7 @@ int otr_seq_fork(struct otr_seq **out, struct otr_seq *s, struct otr_err *err)
         return rc;
     }
     f->n = s->n;
+    memcpy(f->met, s->met, sizeof f->met); /* a drafter's cache forks, too */
     memcpy(f->tok, s->tok, s->n * sizeof s->tok[0]);
     s->e->n_seq_open++;
     *out = f;

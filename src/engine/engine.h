@@ -42,6 +42,7 @@ struct otr_seq {
     struct kv_seq *kv;
     uint64_t id, n_step; /* never used again in this engine; steps so far (keys of draws) */
     size_t n;
+    size_t met[CTL_MAX_DRAFTERS]; /* tokens there were when a drafter was last asked */
     int32_t tok[]; /* [n_ctx + 1] the first n have rows in the cache; while a reply runs, [n] is its newest token */
 };
 

@@ -151,6 +151,11 @@ static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, str
     return OTR_OK;
 }
 
+static struct draft_guess guess_of(const struct drafter *d)
+{
+    return d->m->guess && d->flags & DRAFT_RUNS_MODEL ? d->m->guess(d->self) : (struct draft_guess){0};
+}
+
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
 {
     const char *const *methods = o->n_methods > 0 ? o->methods : auto_methods;
@@ -173,7 +178,9 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
                                      .runs = (sp->d[i].flags & (DRAFT_RUNS_MODEL | DRAFT_BESIDE)) == DRAFT_RUNS_MODEL,
                                      .trees = (sp->d[i].flags & DRAFT_RUNS_MODEL) != 0 &&
                                               (sp->d[i].flags & DRAFT_GIVE_TREE) != 0,
-                                     .beside = (sp->d[i].flags & DRAFT_BESIDE) != 0};
+                                     .beside = (sp->d[i].flags & DRAFT_BESIDE) != 0,
+                                     .row = guess_of(&sp->d[i]).row,
+                                     .prompt = guess_of(&sp->d[i]).prompt};
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,

@@ -162,6 +162,12 @@ static int begin_pass(struct step *st)
     return fwd_begin(st->e->fwd, rows, st->n, NULL);
 }
 
+/* Tokens of its history that a drafter has not seen, if it forgot none. */
+static int behind_of(const struct otr_seq *s, int d)
+{
+    return s->met[d] <= s->n ? (int)(s->n + 1 - s->met[d]) : 0;
+}
+
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
 static void ask_one(struct step *st, int d)
 {
@@ -176,6 +182,8 @@ static void ask_one(struct step *st, int d)
             st->ask[n].pass = in_pass ? &st->pass : NULL;
             st->ask[n].row = in_pass ? st->turn[i].row : NULL;
             tree_clear(&t[n]);
+            st->record.behind[d] += st->plan[i].behind[d];
+            st->turn[i].r->s->met[d] = st->turn[i].r->s->n + 1;
             st->of[n++] = i;
         }
     st->pass.f = n > 0 ? NULL : st->pass.f; /* another one's pass ends here */
@@ -223,9 +231,12 @@ static void step_ask(struct step *st)
                 can |= 1ull << d;
         st->plan[i] = (struct ctl_seq){.ctx = (int)r->s->n + 1,
                                        .room = room_of(st, r),
+                                       .left = (int)(r->max - r->n),
                                        .law = accept_rule_exact(reply_rule(r)) == EXACT_LAW,
                                        .chain = takes_chains(reply_rule(r)),
                                        .asked = can};
+        for (int d = 0; d < sp->n_d; d++)
+            st->plan[i].behind[d] = behind_of(r->s, d);
     }
     for (int i = 0; i < st->n * sp->n_d; i++)
         st->offer[i] = (struct ctl_offer){.drafter = -1};

@@ -606,6 +606,38 @@ static void test_model_lengths(void **state)
             }
 }
 
+/* How many entries a model of that size is asked for at the second step of a reply: rows take what they take, alone. */
+static int first_draft(double row, double prompt, int behind, int left)
+{
+    const struct ctl_drafter model = {.name = "m", .draws = true, .runs = true, .row = row, .prompt = prompt};
+    struct control *c;
+    const struct ctl_opts o = {
+        .drafter = &model, .n_drafter = 1, .max_entries = TREE_MAX, .min_entries = 1, .fixed_entries = -1};
+    assert_int_equal(control_open(&c, &o, NULL), OTR_OK);
+    for (int rows = 1; rows <= TREE_MAX + 1; rows++)
+        control_guess_time(c, rows, 4 + 0.2 * (rows - 1));
+    control_see_prompt(c, 100, 100, 1);
+    struct ctl_seq q = {.ctx = 600, .room = TREE_MAX, .left = left, .behind = {behind}, .asked = 1};
+    control_plan(c, &q, 1);
+    control_close(c, NULL);
+    return q.asked & 1 ? q.most[0] : 0;
+}
+
+/* Before anything is measured: a model that cannot pay is not run, nor does one read a prompt that costs more than the
+ * reply can save. */
+static void test_catching_up(void **state)
+{
+    (void)state;
+    assert_true(first_draft(0.1, 0.1, 500, 200) > 0);
+    assert_true(first_draft(0.1, 0.1, 500, 1000000) > 0);
+    assert_int_equal(first_draft(0.95, 1, 500, 200), 0); /* as large as the target */
+    assert_int_equal(first_draft(2, 2, 500, 200), 0);
+    assert_int_equal(first_draft(0.1, 1, 4000, 10), 0); /* 4 s of reading for 10 tokens of 4 ms */
+    assert_int_equal(first_draft(0.1, 0.1, 500, 5), 0);
+    assert_true(first_draft(0.1, 1, 20, 10) > 0); /* nearly there */
+    assert_true(first_draft(0, 0, 500, 200) > 0); /* nothing known: it is tried */
+}
+
 /* What a draft costs, from noisy calls of several depths; one stolen core changes little. */
 static void test_draft_cost(void **state)
 {
@@ -731,11 +763,14 @@ static void test_hostile_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch), cmocka_unit_test(test_choose_tile),
-        cmocka_unit_test(test_choose_limits), cmocka_unit_test(test_pace),         cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),      cmocka_unit_test(test_acceptance),
-        cmocka_unit_test(test_paths),         cmocka_unit_test(test_purse),        cmocka_unit_test(test_model_lengths),
-        cmocka_unit_test(test_draft_cost),    cmocka_unit_test(test_new_machine),  cmocka_unit_test(test_state),
+        cmocka_unit_test(test_choose_one),    cmocka_unit_test(test_choose_batch),
+        cmocka_unit_test(test_choose_tile),   cmocka_unit_test(test_choose_limits),
+        cmocka_unit_test(test_pace),          cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_jump),          cmocka_unit_test(test_outlier),
+        cmocka_unit_test(test_acceptance),    cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_purse),         cmocka_unit_test(test_model_lengths),
+        cmocka_unit_test(test_draft_cost),    cmocka_unit_test(test_catching_up),
+        cmocka_unit_test(test_new_machine),   cmocka_unit_test(test_state),
         cmocka_unit_test(test_hostile_state), cmocka_unit_test(test_new_text),
     };
     printf("seed %llu\n", (unsigned long long)seed);

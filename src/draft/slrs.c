@@ -35,6 +35,7 @@ static int walk_law(void *self, const struct psi *psi, int node, int32_t *id, do
     struct walk *w = self;
     struct unlike_law law = w->s->root;
     (void)psi;
+    /* cppcheck-suppress arrayIndexOutOfBoundsCond ; node < PSI_MAX_NODES: psi made it */
     const int rc = node > 0 ? unlike_law_at(w->u, w->row[node], w->ask, &law) : OTR_OK;
     const int n = law.n < cap ? law.n : cap;
     for (int i = 0; i < n && rc == OTR_OK; i++) {

@@ -170,6 +170,7 @@ static int reserve(struct unlike *u, int n)
     if (!item || !row || !seq)
         return OTR_E_NOMEM;
     u->cap = n;
+    /* cppcheck-suppress memleak ; u has them */
     return OTR_OK;
 }
 

@@ -35,9 +35,11 @@ static void rank(struct ranked *k, const struct acceptance *a, const struct tree
 /* Tokens per ms of one sequence alone at its best length; *len: that length. */
 static double best_alone(const struct control *c, const struct ranked *k, int ctx, int *len)
 {
-    double best = 1 / (tm_time(&c->time, 1, ctx) + c->rest_ms);
+    const double plain = 1 / (tm_time(&c->time, 1, ctx) + c->rest_ms), most = plain * (1 + k->sum[k->n]);
+    double best = plain;
     *len = 0;
-    for (int i = c->o.min_entries; i <= k->n; i++) {
+    /* WHY most: no pass takes less than one of one row, so a hopeless tree ends the scan before it begins */
+    for (int i = c->o.min_entries; i <= k->n && most > best * (*len ? 1 : CTL_MARGIN); i++) {
         const double rate = (1 + k->sum[i]) / (tm_time(&c->time, 1 + i, ctx) + c->rest_ms);
         if (rate > best * (*len ? 1 : CTL_MARGIN)) {
             best = rate;

@@ -18,11 +18,11 @@
 #define BESIDE_AFTER 8 /* passes: what it costs is what they take longer with it */
 #define HOPE 0.85      /* chance of a drafted token, for a first guess of whether it can pay at all */
 enum {
+    FIRST_LENGTH = 3,  /* of its first draft: what it costs is not known yet */
     LIKELY_LEFT = 256, /* tokens: most replies end before their limit */
     LEAST_CAUGHT = 32, /* tokens caught up with that say what one takes */
     PROMPT_ROWS = 4,   /* rows of a prompt in the time of a pass of one, where no prompt was seen yet */
 };
-enum { FIRST_LENGTH = 3 }; /* of its first draft: what it costs is not known yet */
 
 int control_open(struct control **out, const struct ctl_opts *o, struct otr_err *err)
 {
@@ -134,13 +134,14 @@ static void hand_out(struct control *c, int d, const struct ctl_plan *p, struct 
 }
 
 /* WHY a drafter that works beside the pass saves first: one step says nothing of it, it drafts from the next one on. */
-static bool can_pay(struct control *c, int d, double plain_ms)
+static bool can_pay(struct control *c, int d, int n_seq, int ctx)
 {
     struct ctl_state *s = &c->st[d];
     if (!c->drafter[d].beside)
         return s->purse >= 0;
     if (c->time.n < BESIDE_AFTER)
         return false;
+    const double plain_ms = tm_time(&c->time, n_seq, ctx);
     if (!s->met)
         s->purse = BESIDE_STEPS * plain_ms;
     s->worth = s->purse >= (s->worth ? 0 : BESIDE_STEPS * plain_ms);
@@ -171,7 +172,7 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
         for (int i = 0; i < n_seq; i++) {
             struct ctl_seq *s = &seq[i];
             hand_out(c, d, p, s);
-            if (blind || s->most[d] < c->o.min_entries || (!fixed && !can_pay(c, d, tm_time(&c->time, n_seq, s->ctx))))
+            if (blind || s->most[d] < c->o.min_entries || (!fixed && !can_pay(c, d, n_seq, s->ctx)))
                 s->asked &= ~(1ull << d);
         }
     }
@@ -217,6 +218,18 @@ static void pay(struct control *c, const struct step_record *r, const double *ga
     }
 }
 
+/* What a drafter that runs a model took. */
+static void see_cost(struct control *c, int d, const struct step_record *r)
+{
+    struct ctl_state *s = &c->st[d];
+    const int deep = c->drafter[d].trees ? s->plan.deep : 0;
+    /* WHY planned levels of a tree: what was run for it may be deeper than what it keeps */
+    const bool planned = deep > 0 && deep < TREE_MAX && r->depth[d] > 0;
+    dc_see(deep > 0 ? &s->wide : &s->cost, planned ? deep : r->depth[d], r->ask_ms[d]);
+    if (r->behind[d] >= LEAST_CAUGHT)
+        mean(&s->catch_ms, r->prepare_ms[d] / r->behind[d]);
+}
+
 void control_learn(struct control *c, const struct step_record *r)
 {
     int ctx = 0;
@@ -227,18 +240,12 @@ void control_learn(struct control *c, const struct step_record *r)
     mean(&c->rest_ms, (r->accept_ms + r->emit_ms + r->other_ms) / r->n_seq);
     const double plain = tm_time(&c->time, r->n_seq, ctx) / r->n_seq; /* ms of a token without drafts */
     double gain_ms[CTL_MAX_DRAFTERS] = {0};
-    for (int d = 0; d < c->o.n_drafter; d++)
+    for (int d = 0; d < c->o.n_drafter; d++) {
         if (r->lent[d])
             gain_ms[d] -= lent_ms;
-    for (int d = 0; d < c->o.n_drafter; d++)
-        if (c->drafter[d]
-                .runs) { /* WHY planned levels of a tree: what was run for it may be deeper than what it keeps */
-            const int deep = c->drafter[d].trees ? c->st[d].plan.deep : 0;
-            const bool planned = deep > 0 && deep < TREE_MAX && r->depth[d] > 0;
-            dc_see(deep > 0 ? &c->st[d].wide : &c->st[d].cost, planned ? deep : r->depth[d], r->ask_ms[d]);
-            if (r->behind[d] >= LEAST_CAUGHT)
-                mean(&c->st[d].catch_ms, r->prepare_ms[d] / r->behind[d]);
-        }
+        if (c->drafter[d].runs)
+            see_cost(c, d, r);
+    }
     for (int i = 0; i < r->n_seq; i++) {
         const struct step_seq *s = &r->seq[i];
         for (int d = 0; d < c->o.n_drafter; d++) {

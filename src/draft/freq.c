@@ -9,23 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FNV_START 0xcbf29ce484222325ull
-
-static uint64_t fnv(uint64_t h, const void *p, size_t n)
-{
-    const unsigned char *b = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
-    return h;
-}
+#include "base/hash.h"
 
 void freq_key(const struct tokenizer *t, char *key)
 {
-    uint64_t h = FNV_START;
+    uint64_t h = FNV1A_START;
     for (int32_t id = 0; id < tokenizer_n_vocab(t); id++) {
         size_t n;
         const char *p = tokenizer_bytes(t, id, true, &n);
-        h = fnv(fnv(h, p, n), "", 1);
+        h = fnv1a(fnv1a(h, p, n), "", 1);
     }
     snprintf(key, FREQ_KEY + 1, "%016llx", (unsigned long long)h);
 }
@@ -54,7 +46,7 @@ void freq_add(struct freq *f, const int32_t *tok, size_t n)
 void *freq_image(const struct freq *f, const char *key, size_t *bytes)
 {
     const size_t n = (size_t)f->n_vocab * sizeof *f->count;
-    struct freq_head h = {.magic = FREQ_MAGIC, .n_vocab = (uint32_t)f->n_vocab, .sum = fnv(FNV_START, f->count, n)};
+    struct freq_head h = {.magic = FREQ_MAGIC, .n_vocab = (uint32_t)f->n_vocab, .sum = fnv1a(FNV1A_START, f->count, n)};
     memcpy(h.key, key, FREQ_KEY);
     char *b = malloc(sizeof h + n);
     if (!b)
@@ -95,7 +87,7 @@ static int read_file(int fd, size_t bytes, struct freq *into, const char *path, 
         return OTR_FAIL(err, NOMEM, "no memory for counts of %d tokens", into->n_vocab);
     if (pread(fd, c, n, sizeof h) != (ssize_t)n)
         rc = OTR_FAIL(err, IO, "cannot read the frequency file (%.200s)", path);
-    else if (fnv(FNV_START, c, n) != h.sum)
+    else if (fnv1a(FNV1A_START, c, n) != h.sum)
         rc = OTR_FAIL(err, FORMAT, "a damaged frequency file (%.200s): its checksum is wrong: make it again", path);
     for (int i = 0; i < into->n_vocab && rc == OTR_OK; i++)
         into->count[i] += c[i] < UINT32_MAX - into->count[i] ? c[i] : UINT32_MAX - into->count[i];

@@ -168,23 +168,10 @@ size_t lm_bytes(const struct lm *m)
     return pages + (m->tok ? weights_bytes(m->w) : 0);
 }
 
-/* Multiplications of a token of a prompt: no head. */
-static double prompt_products(const struct weights *w)
-{
-    double n = 0;
-    for (int i = 0; i < w->hp.n_layer; i++) {
-        const struct layer_weights *L = &w->layer[i];
-        const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
-        for (size_t k = 0; k < sizeof mats / sizeof *mats; k++)
-            n += (double)mats[k]->n_rows * mats[k]->n_cols;
-    }
-    return n;
-}
-
 struct draft_guess lm_guess(const struct lm *m)
 {
     return (struct draft_guess){.row = (double)weights_bytes(m->w) / (double)weights_bytes(m->target),
-                                .prompt = prompt_products(m->w) / prompt_products(m->target)};
+                                .prompt = weights_layer_products(m->w) / weights_layer_products(m->target)};
 }
 
 uint64_t lm_rows_run(const struct lm *m)

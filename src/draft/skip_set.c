@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cache_file.h"
+#include "base/hash.h"
 
 enum { MAX_DRAFT = 8, AGAIN = 8 /* every so many tries the best set is scored again */ };
 #define ROW_SHARE 0.03 /* what one row more costs a pass, as a share of it */
@@ -52,11 +53,7 @@ static void name_file(char *name, const struct weights *w)
     const struct hparams *hp = &w->hp;
     const uint64_t facts[] = {w->n_params,          w->tensor_bytes,       (uint64_t)hp->n_layer,
                               (uint64_t)hp->n_embd, (uint64_t)hp->n_vocab, (uint64_t)w->head.type};
-    uint64_t h = 14695981039346656037u; /* SRC: FNV-1a, 64 bits */
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        for (int b = 0; b < 64; b += 8)
-            h = (h ^ (facts[i] >> b & 0xff)) * 1099511628211u;
-    snprintf(name, FILE_NAME, "skip-%016" PRIx64 ".txt", h);
+    snprintf(name, FILE_NAME, "skip-%016" PRIx64 ".txt", fnv1a(FNV1A_START, facts, sizeof facts));
 }
 
 bool skip_set_load(struct skip_set *s, const char *dir, const struct weights *w)

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/cache_file.h"
+#include "base/hash.h"
 #include "base/strmap.h"
 
 /* ---- roles of special tokens ---- */
@@ -155,26 +156,16 @@ static void derive(struct vocab_map *m, const struct tokenizer *target, const st
 
 /* ---- the file: a line of what it is, the map in hexadecimal (id + 1, 0: none), a line with its checksum ---- */
 
-#define FNV_START 0xcbf29ce484222325ull
-
-static uint64_t fnv(uint64_t h, const void *p, size_t n)
-{
-    const unsigned char *b = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
-    return h;
-}
-
 /* Of all that a map depends on: pieces, which of them are special, and the ids with a role. */
 static uint64_t vocab_hash(const struct tokenizer *t)
 {
     const int32_t ids[] = {tokenizer_n_vocab(t), tokenizer_bos(t), tokenizer_eos(t)};
-    uint64_t h = fnv(FNV_START, ids, sizeof ids);
+    uint64_t h = fnv1a(FNV1A_START, ids, sizeof ids);
     for (int32_t id = 0; id < ids[0]; id++) {
         size_t n;
         const char *p = tokenizer_bytes(t, id, true, &n);
         const char end[2] = {0, (char)(1 + tokenizer_is_special(t, id))};
-        h = fnv(fnv(h, p, n), end, sizeof end);
+        h = fnv1a(fnv1a(h, p, n), end, sizeof end);
     }
     return h;
 }
@@ -207,7 +198,7 @@ static bool read_map(struct vocab_map *m, const char *dir, const char *name)
     if (good) {
         const char *last = strrchr(buf, '\n'); /* in front of the checksum */
         good = strlen(last + 1) == SUM_BYTES - 1 &&
-               strtoull(last + 1, NULL, 16) == fnv(FNV_START, buf, (size_t)(last - buf));
+               strtoull(last + 1, NULL, 16) == fnv1a(FNV1A_START, buf, (size_t)(last - buf));
         p += n_head;
     }
     for (int32_t d = 0; d < m->n_draft && good; d++) {
@@ -228,7 +219,7 @@ static void write_map(const struct vocab_map *m, const char *dir, const char *na
     size_t n = put_head(m, buf);
     for (int32_t d = 0; d < m->n_draft; d++)
         n += (size_t)sprintf(buf + n, "%x ", (unsigned)(m->target_of[d] + 1));
-    n += (size_t)sprintf(buf + n, "\n%016llx", (unsigned long long)fnv(FNV_START, buf, n));
+    n += (size_t)sprintf(buf + n, "\n%016llx", (unsigned long long)fnv1a(FNV1A_START, buf, n));
     cache_write(dir, name, buf, n);
     free(buf);
 }

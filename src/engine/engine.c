@@ -207,11 +207,7 @@ const float *otr_seq_logits(const struct otr_seq *s)
 /* The layers' share of the multiply-adds of a row that has a head. */
 static double layers_share(const struct weights *w)
 {
-    const struct layer_weights *l = &w->layer[0];
-    const struct mat *const m[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
-    double layers = 0;
-    for (size_t i = 0; i < sizeof m / sizeof m[0]; i++)
-        layers += (double)w->hp.n_layer * m[i]->n_rows * m[i]->n_cols;
+    const double layers = weights_layer_products(w);
     return layers / (layers + (double)w->head.n_rows * w->head.n_cols);
 }
 

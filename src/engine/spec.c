@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "draft/freq.h"
 #include "engine/engine.h"
 
@@ -33,16 +34,6 @@ void spec_free(struct spec *sp)
     free(sp);
 }
 
-#define FNV_START 0xcbf29ce484222325ull
-
-static uint64_t hash_bytes(uint64_t h, const void *p, size_t n)
-{
-    const unsigned char *b = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * 0x100000001b3ull; /* FNV-1a */
-    return h;
-}
-
 /* "METHOD:key=value,key=value" into d->words, d->param. */
 static int parse_method(struct drafter *d, const char *text, struct otr_err *err)
 {
@@ -57,7 +48,7 @@ static int parse_method(struct drafter *d, const char *text, struct otr_err *err
     const int n_name = (int)strcspn(text, ":");
     if (rest) /* what was learnt with other parameters, with another model say, is of no use */
         snprintf(d->key, sizeof d->key, "%.*s-%016llx", n_name < 20 ? n_name : 20, text,
-                 (unsigned long long)hash_bytes(FNV_START, rest, strlen(rest)));
+                 (unsigned long long)fnv1a(FNV1A_START, rest, strlen(rest)));
     else
         snprintf(d->key, sizeof d->key, "%.*s", n_name, text);
     if (rest)
@@ -124,10 +115,10 @@ void model_key(const struct otr_model *m, char *key)
 static int name_state(struct spec *sp, const struct otr_engine *e, const char *dir, struct otr_err *err)
 {
     const struct otr_model_info *m = &e->m->info;
-    uint64_t h = hash_bytes(FNV_START, m->name, strlen(m->name));
-    h = hash_bytes(h, &m->n_params, sizeof m->n_params);
-    h = hash_bytes(h, &m->tensor_bytes, sizeof m->tensor_bytes);
-    h = hash_bytes(h, &m->n_vocab, sizeof m->n_vocab);
+    uint64_t h = fnv1a(FNV1A_START, m->name, strlen(m->name));
+    h = fnv1a(h, &m->n_params, sizeof m->n_params);
+    h = fnv1a(h, &m->tensor_bytes, sizeof m->tensor_bytes);
+    h = fnv1a(h, &m->n_vocab, sizeof m->n_vocab);
     if (asprintf(&sp->state_path, "%s/control-%016llx-%s-%d.txt", dir, (unsigned long long)h, m->kern,
                  pool_n_threads(e->pool)) >= 0)
         return OTR_OK;
@@ -151,9 +142,18 @@ static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, str
     return OTR_OK;
 }
 
-static struct draft_guess guess_of(const struct drafter *d)
+/* A drafter as the controller sees it. */
+static struct ctl_drafter describe(const struct drafter *d)
 {
-    return d->m->guess && d->flags & DRAFT_RUNS_MODEL ? d->m->guess(d->self) : (struct draft_guess){0};
+    const bool runs = (d->flags & DRAFT_RUNS_MODEL) != 0, beside = (d->flags & DRAFT_BESIDE) != 0;
+    const struct draft_guess guess = d->m->guess && runs ? d->m->guess(d->self) : (struct draft_guess){0};
+    return (struct ctl_drafter){.name = d->key,
+                                .draws = (d->flags & DRAFT_GIVE_PROBS) != 0,
+                                .runs = runs && !beside,
+                                .trees = runs && (d->flags & DRAFT_GIVE_TREE) != 0,
+                                .beside = beside,
+                                .row = guess.row,
+                                .prompt = guess.prompt};
 }
 
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)
@@ -173,14 +173,7 @@ static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec
         return rc;
     struct ctl_drafter cd[CTL_MAX_DRAFTERS];
     for (int i = 0; i < sp->n_d; i++)
-        cd[i] = (struct ctl_drafter){.name = sp->d[i].key,
-                                     .draws = (sp->d[i].flags & DRAFT_GIVE_PROBS) != 0,
-                                     .runs = (sp->d[i].flags & (DRAFT_RUNS_MODEL | DRAFT_BESIDE)) == DRAFT_RUNS_MODEL,
-                                     .trees = (sp->d[i].flags & DRAFT_RUNS_MODEL) != 0 &&
-                                              (sp->d[i].flags & DRAFT_GIVE_TREE) != 0,
-                                     .beside = (sp->d[i].flags & DRAFT_BESIDE) != 0,
-                                     .row = guess_of(&sp->d[i]).row,
-                                     .prompt = guess_of(&sp->d[i]).prompt};
+        cd[i] = describe(&sp->d[i]);
     const struct ctl_opts co = {.drafter = cd,
                                 .n_drafter = sp->n_d,
                                 .max_entries = o->draft_max > 0 ? o->draft_max : TREE_MAX,

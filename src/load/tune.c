@@ -9,6 +9,7 @@
 
 #include "base/cache_file.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "kern/blocks.h"
 
 enum {
@@ -218,10 +219,7 @@ void tune_machine(char *buf, size_t cap, const struct kernels *k, int n_threads,
 
 void tune_file(char *buf, size_t cap, const char *machine)
 {
-    uint64_t h = 14695981039346656037u; /* SRC: FNV-1a, 64 bits */
-    for (const char *p = machine; *p; p++)
-        h = (h ^ (uint8_t)*p) * 1099511628211u;
-    snprintf(buf, cap, "plans-%016" PRIx64 ".txt", h);
+    snprintf(buf, cap, "plans-%016" PRIx64 ".txt", fnv1a(FNV1A_START, machine, strlen(machine)));
 }
 
 /* Kinds whose weights are worth timing and whose plans the file does not know. */

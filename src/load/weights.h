@@ -48,6 +48,19 @@ static inline size_t weights_bytes(const struct weights *w)
     return w->packed_bytes > 0 ? w->packed_bytes : (size_t)w->tensor_bytes;
 }
 
+/* Multiply-adds of a row in all layers: what a token of a prompt takes, for it has no head. */
+static inline double weights_layer_products(const struct weights *w)
+{
+    double n = 0;
+    for (int i = 0; i < w->hp.n_layer; i++) {
+        const struct layer_weights *L = &w->layer[i];
+        const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
+        for (size_t k = 0; k < sizeof mats / sizeof *mats; k++)
+            n += (double)mats[k]->n_rows * mats[k]->n_cols;
+    }
+    return n;
+}
+
 /* All checks of weights_open and what it will need, without reading a weight. */
 struct weights_plan {
     uint64_t n_params, tensor_bytes;

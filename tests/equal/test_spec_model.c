@@ -13,6 +13,7 @@
 
 #include "support/draft_rig.h"
 #include "support/equal.h"
+#include "support/model_rig.h"
 #include "support/spec_rig.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
@@ -128,18 +129,6 @@ static void test_smollm2(void **state)
 
 /* ---- what cannot draft ---- */
 
-static void refused(struct otr_engine *e, const char *params, int code, const char *text)
-{
-    struct otr_err err = {0};
-    char method[600];
-    snprintf(method, sizeof method, "draft%s", params);
-    const char *one = method;
-    const struct otr_spec sp = {.methods = &one, .n_methods = 1};
-    assert_int_equal(otr_engine_speculate(e, &sp, &err), code);
-    if (!strstr(err.msg, text))
-        fail_msg("%s: '%s' does not say '%s'", method, err.msg, text);
-}
-
 static void test_refused(void **state)
 {
     (void)state;
@@ -153,18 +142,18 @@ static void test_refused(void **state)
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 64};
     assert_int_equal(otr_model_open(&m, STORIES, NULL, NULL), OTR_OK);
     assert_int_equal(otr_engine_create(&e, m, &eo, NULL), OTR_OK);
-    refused(e, "", OTR_E_ARG, "give model=FILE");
-    refused(e, ":modle=x", OTR_E_ARG, "did you mean model?");
-    refused(e, ":model=/nowhere/x.gguf", OTR_E_IO, "cannot read model");
+    mr_refused(e, "draft", "", OTR_E_ARG, "give model=FILE");
+    mr_refused(e, "draft", ":modle=x", OTR_E_ARG, "did you mean model?");
+    mr_refused(e, "draft", ":model=/nowhere/x.gguf", OTR_E_IO, "cannot read model");
     snprintf(params, sizeof params, ":model=%s,p_min=2", q8);
-    refused(e, params, OTR_E_ARG, "p_min");
+    mr_refused(e, "draft", params, OTR_E_ARG, "p_min");
     dr_tmp_file(broken, sizeof broken);
     snprintf(params, sizeof params, ":model=%s", broken);
-    refused(e, params, OTR_E_FORMAT, "the file is empty");
+    mr_refused(e, "draft", params, OTR_E_FORMAT, "the file is empty");
     unlink(broken);
-    refused(e, ":model=" TINY, OTR_E_ARG, "another vocabulary");
+    mr_refused(e, "draft", ":model=" TINY, OTR_E_ARG, "another vocabulary");
     if (access(VOCAB_ONLY, R_OK) == 0)
-        refused(e, ":model=" VOCAB_ONLY, OTR_E_UNSUPPORTED, "a vocabulary only");
+        mr_refused(e, "draft", ":model=" VOCAB_ONLY, OTR_E_UNSUPPORTED, "a vocabulary only");
     otr_engine_destroy(e);
     otr_model_close(m);
 }

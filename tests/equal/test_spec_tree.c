@@ -14,6 +14,7 @@
 #include "support/draft_rig.h"
 #include "support/equal.h"
 #include "support/fewer.h"
+#include "support/model_rig.h"
 #include "support/spec_rig.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
@@ -176,18 +177,6 @@ static void test_wide(void **state)
     otr_model_close(m);
 }
 
-static void refused(struct otr_engine *e, const char *params, int code, const char *text)
-{
-    struct otr_err err = {0};
-    char method[600];
-    snprintf(method, sizeof method, "tree:%s", params);
-    const char *one = method;
-    const struct otr_spec sp = {.methods = &one, .n_methods = 1};
-    assert_int_equal(otr_engine_speculate(e, &sp, &err), code);
-    if (!strstr(err.msg, text))
-        fail_msg("%s: '%s' does not say '%s'", method, err.msg, text);
-}
-
 static void test_refused(void **state)
 {
     (void)state;
@@ -197,17 +186,18 @@ static void test_refused(void **state)
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 64};
     assert_int_equal(otr_model_open(&m, STORIES, NULL, NULL), OTR_OK);
     assert_int_equal(otr_engine_create(&e, m, &eo, NULL), OTR_OK);
-    refused(e, "build=opt", OTR_E_ARG, "give model=FILE");
-    refused(e, "of=suffix", OTR_E_ARG, "no trees of suffix");
-    refused(e, "of=exit", OTR_E_ARG, "no trees of exit");
-    refused(e, "of=nothing", OTR_E_ARG, "unknown drafting method");
-    refused(e, "of=lowbit,build=eagle", OTR_E_ARG, "'eagle' is none of opt, eagle2, dyspec, sequoia, medusa");
-    refused(e, "of=lowbit,shape=even", OTR_E_ARG, "only build=medusa has a shape");
-    refused(e, "of=lowbit,build=medusa,shape=evn", OTR_E_IO, "'evn' is no file, nor even, deep or wide");
-    refused(e, "of=lowbit,top_k=9", OTR_E_ARG, "top_k");
-    refused(e, "of=lowbit,depth=0", OTR_E_ARG, "depth");
-    refused(e, "of=lowbit,gain=-1", OTR_E_ARG, "gain");
-    refused(e, "of=lowbit,tpye=Q4_0", OTR_E_ARG, "did you mean type?");
+    mr_refused(e, "tree:", "build=opt", OTR_E_ARG, "give model=FILE");
+    mr_refused(e, "tree:", "of=suffix", OTR_E_ARG, "no trees of suffix");
+    mr_refused(e, "tree:", "of=exit", OTR_E_ARG, "no trees of exit");
+    mr_refused(e, "tree:", "of=nothing", OTR_E_ARG, "unknown drafting method");
+    mr_refused(e, "tree:", "of=lowbit,build=eagle", OTR_E_ARG,
+               "'eagle' is none of opt, eagle2, dyspec, sequoia, medusa");
+    mr_refused(e, "tree:", "of=lowbit,shape=even", OTR_E_ARG, "only build=medusa has a shape");
+    mr_refused(e, "tree:", "of=lowbit,build=medusa,shape=evn", OTR_E_IO, "'evn' is no file, nor even, deep or wide");
+    mr_refused(e, "tree:", "of=lowbit,top_k=9", OTR_E_ARG, "top_k");
+    mr_refused(e, "tree:", "of=lowbit,depth=0", OTR_E_ARG, "depth");
+    mr_refused(e, "tree:", "of=lowbit,gain=-1", OTR_E_ARG, "gain");
+    mr_refused(e, "tree:", "of=lowbit,tpye=Q4_0", OTR_E_ARG, "did you mean type?");
     otr_engine_destroy(e);
     otr_model_close(m);
 }

@@ -12,6 +12,7 @@
 
 #include "support/draft_rig.h"
 #include "support/equal.h"
+#include "support/model_rig.h"
 #include "support/reordered.h"
 #include "support/spec_rig.h"
 #include "support/toktest.h"
@@ -45,15 +46,11 @@ static double run(struct spec_rig *s, const char *method, const char *verify, in
 /* Named as one of the same vocabulary it is refused, and the sentence says what takes it. */
 static void refuse_as_draft(const struct otr_model *m, const char *drafter)
 {
-    char method[320];
-    const char *name = method;
+    char params[320];
     struct otr_engine *e;
-    struct otr_err err = {0};
-    const struct otr_spec sp = {.methods = &name, .n_methods = 1};
-    snprintf(method, sizeof method, "draft:model=%s", drafter);
-    assert_int_equal(otr_engine_create(&e, m, NULL, &err), OTR_OK);
-    assert_int_equal(otr_engine_speculate(e, &sp, &err), OTR_E_ARG);
-    assert_non_null(strstr(err.msg, "--spec tli:model=FILE"));
+    snprintf(params, sizeof params, ":model=%s", drafter);
+    assert_int_equal(otr_engine_create(&e, m, NULL, NULL), OTR_OK);
+    mr_refused(e, "draft", params, OTR_E_ARG, "--spec tli:model=FILE");
     otr_engine_destroy(e);
 }
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
+#include "support/torture_rig.h"
 #include "support/wrapmem.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
@@ -47,54 +47,13 @@ static struct otr_gen settings(void)
     return g;
 }
 
-static int run(struct otr_engine *e, const char *method, int32_t *tok, struct otr_err *err)
-{
-    struct otr_seq *s = NULL;
-    struct otr_gen_result r = {0};
-    const struct otr_gen g = settings();
-    const struct otr_spec sp = {.methods = &method, .n_methods = 1, .draft_fixed = 4};
-    int rc = otr_engine_speculate(e, method ? &sp : NULL, err);
-    if (rc == OTR_OK)
-        rc = otr_seq_create(&s, e, err);
-    if (rc == OTR_OK)
-        rc = otr_generate(s, (int32_t[]){1, 403, 407}, 3, &g, &r, err);
-    if (rc == OTR_OK)
-        memcpy(tok, r.tokens, N_TOK * sizeof *tok);
-    otr_gen_result_free(&r);
-    otr_seq_destroy(s);
-    otr_engine_speculate(e, NULL, NULL);
-    return rc;
-}
-
 static void test_torture(void **state)
 {
     (void)state;
     struct rig r;
-    struct otr_err err;
-    int32_t want[N_TOK], got[N_TOK];
-    const char *method = "async:model=" STORIES ",wait_ms=10000,fan=3,depth=4";
-    long n = 1;
+    const struct otr_gen g = settings();
     open_rig(&r);
-    assert_int_equal(run(r.e, NULL, want, &err), OTR_OK);
-    assert_int_equal(run(r.e, method, got, &err), OTR_OK);
-    for (;; n++) {
-        const long open = wrapmem_open;
-        wrapmem_fail_at = n;
-        memset(&err, 0, sizeof err);
-        const int rc = run(r.e, method, got, &err);
-        const long left = wrapmem_fail_at;
-        wrapmem_fail_at = 0;
-        if (wrapmem_open != open)
-            fail_msg("failing allocation %ld leaks %ld blocks", n, wrapmem_open - open);
-        if (rc == OTR_OK)
-            assert_memory_equal(got, want, sizeof want);
-        else if (rc != OTR_E_NOMEM || !err.msg[0])
-            fail_msg("failing allocation %ld: code %d, '%s'", n, rc, err.msg);
-        if (rc == OTR_OK && left > 0)
-            break;
-    }
-    printf("%ld allocations failed in turn\n", n - 1);
-    assert_true(n > 20);
+    assert_true(torture_reply(r.e, "async:model=" STORIES ",wait_ms=10000,fan=3,depth=4", &g) > 20);
     close_rig(&r);
 }
 

@@ -15,6 +15,7 @@
 #include "draft/beside.h"
 #include "engine/engine.h"
 #include "support/draft_rig.h"
+#include "support/model_rig.h"
 
 #define MODEL "../shared/data/stories260K/stories260K-f32.gguf"
 
@@ -75,14 +76,7 @@ static void open_rig(struct rig *r, float temp)
     }
     assert_int_equal(otr_model_open(&r->m, MODEL, NULL, NULL), OTR_OK);
     assert_int_equal(otr_engine_create(&r->e, r->m, &eo, NULL), OTR_OK);
-    r->host = (struct draft_host){.pool = r->e->pool,
-                                  .weights = r->m->w,
-                                  .kv = r->e->kv,
-                                  .fwd = r->e->fwd,
-                                  .files = lm_files_create(),
-                                  .n_ctx = N_CTX,
-                                  .n_seq = N_SEQ};
-    assert_non_null(r->host.files);
+    r->host = mr_host(r->e, N_CTX, N_SEQ);
     r->env = (struct draft_env){.host = &r->host, .tok = r->m->tok, .n_vocab = r->m->info.n_vocab, .seed = seed};
     for (int i = 0; i < N_SEQ; i++)
         write_text(r, i, temp);

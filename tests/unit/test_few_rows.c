@@ -19,6 +19,7 @@
 #include "load/lower.h"
 #include "support/draft_rig.h"
 #include "support/equal.h"
+#include "support/model_rig.h"
 
 #define STORIES "../shared/data/stories260K/stories260K-f32.gguf"
 enum { N_CTX = 128, MAX_ROWS = FWD_MAX_LOGITS };
@@ -26,7 +27,6 @@ enum { N_CTX = 128, MAX_ROWS = FWD_MAX_LOGITS };
 struct rig {
     struct otr_model *m;
     struct otr_engine *e;
-    struct lm_files *files;
     struct draft_host host;
 };
 
@@ -37,20 +37,12 @@ static void open_rig(struct rig *r, const char *path, const struct otr_model_opt
     if (otr_model_open(&r->m, path, mo, &err) < 0)
         fail_msg("%s: %s", path, err.msg);
     assert_int_equal(otr_engine_create(&r->e, r->m, &eo, NULL), OTR_OK);
-    r->files = lm_files_create();
-    assert_non_null(r->files);
-    r->host = (struct draft_host){.pool = r->e->pool,
-                                  .weights = r->m->w,
-                                  .kv = r->e->kv,
-                                  .fwd = r->e->fwd,
-                                  .files = r->files,
-                                  .n_ctx = N_CTX,
-                                  .n_seq = 2};
+    r->host = mr_host(r->e, N_CTX, 2);
 }
 
 static void close_rig(struct rig *r)
 {
-    lm_files_destroy(r->files);
+    lm_files_destroy(r->host.files);
     otr_engine_destroy(r->e);
     otr_model_close(r->m);
 }

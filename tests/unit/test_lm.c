@@ -14,6 +14,7 @@
 #include "draft/lm.h"
 #include "engine/engine.h"
 #include "support/draft_rig.h"
+#include "support/model_rig.h"
 
 #define MODEL "../shared/data/stories260K/stories260K-f32.gguf"
 
@@ -46,14 +47,7 @@ static void open_rig(struct rig *r, int n_seq)
     }
     assert_int_equal(otr_model_open(&r->m, MODEL, NULL, NULL), OTR_OK);
     assert_int_equal(otr_engine_create(&r->e, r->m, &eo, NULL), OTR_OK);
-    r->host = (struct draft_host){.pool = r->e->pool,
-                                  .weights = r->m->w,
-                                  .kv = r->e->kv,
-                                  .fwd = r->e->fwd,
-                                  .files = lm_files_create(),
-                                  .n_ctx = N_CTX,
-                                  .n_seq = n_seq};
-    assert_non_null(r->host.files);
+    r->host = mr_host(r->e, N_CTX, n_seq);
     if (lm_open(&r->lm, &r->host, &(struct lm_opts){.path = MODEL}, &err) < 0)
         fail_msg("%s", err.msg);
 }

@@ -45,19 +45,44 @@ static void show_memory(const struct session *s)
         cli_note("the drafter is larger than the model: drafting with it can hardly pay");
 }
 
+/* With the model that lies beside the target, where one does. WHY a note where it cannot draft: nobody asked for it. */
+static int open_spec(const struct session *s, struct otr_spec *sp, struct otr_err *err)
+{
+    static const char *const automatic = "auto";
+    const size_t n = sp->n_methods > 0 ? sp->n_methods : 1;
+    char *beside = spec_beside(&s->o->spec, s->o->engine.model);
+    const char **methods = beside ? malloc((n + 1) * sizeof *methods) : NULL;
+    struct otr_spec with = *sp;
+    struct otr_err why;
+    int rc = OTR_E_NOMEM;
+    if (methods) {
+        memcpy(methods, sp->n_methods > 0 ? sp->methods : &automatic, n * sizeof *methods);
+        methods[n] = beside;
+        with.methods = methods;
+        with.n_methods = n + 1;
+        if ((rc = otr_engine_speculate(s->engine, &with, &why)) == OTR_OK)
+            cli_note("%s drafts, too", strchr(beside, '=') + 1);
+        else
+            cli_note("%s lies beside the model but cannot draft: %s", strchr(beside, '=') + 1, why.msg);
+    }
+    free(methods);
+    free(beside);
+    return rc == OTR_OK ? rc : otr_engine_speculate(s->engine, sp, err);
+}
+
 /* The engine's speculation, and the predicted text as ids. */
 static int speculate(struct session *s, struct otr_err *err)
 {
     const struct spec_opts *o = &s->o->spec;
-    const struct otr_spec sp = {.methods = (const char *const *)o->words,
-                                .n_methods = o->n_words,
-                                .verify = o->verify,
-                                .draft_max = o->draft_max,
-                                .draft_min = o->draft_min,
-                                .dir = cli_cache_dir(),
-                                .seed = s->o->sampling.seed};
+    struct otr_spec sp = {.methods = (const char *const *)o->words,
+                          .n_methods = o->n_words,
+                          .verify = o->verify,
+                          .draft_max = o->draft_max,
+                          .draft_min = o->draft_min,
+                          .dir = cli_cache_dir(),
+                          .seed = s->o->sampling.seed};
     struct text t = {0};
-    int rc = otr_engine_speculate(s->engine, &sp, err);
+    int rc = open_spec(s, &sp, err);
     if (rc == OTR_OK)
         show_memory(s);
     if (rc < 0 || !o->prediction || (rc = cli_read_file(&t, o->prediction, err)) < 0)

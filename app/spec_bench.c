@@ -9,8 +9,9 @@
  * interval of order statistics), acceptance length, share of time, and whether every drafted reply had the bytes of the
  * plain one.
  * A method is "auto", a name, "NAME@K" (always K entries, no controller), several joined by "+", or "best": the fixed
- * one that the recording says is the best of its category.
- * Replies that loop are counted apart: they flatter drafting (methods/01). Read next: spec_figures.c, spec_bench.h. */
+ * one that the recording says is the best of its category. `auto` is the lookups: a model is named
+ * (auto+md:model=FILE). Replies that loop are counted apart: they flatter drafting (methods/01). Read next:
+ * spec_figures.c, spec_bench.h. */
 #include "spec_bench.h"
 
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "draft/draft.h"
 
@@ -186,6 +187,25 @@ int spec_add_model(struct spec_opts *o, const char *path, const char *shown, str
     const int rc = add_word(o, word, strlen(word), err);
     free(word);
     return rc;
+}
+
+char *spec_beside(const struct spec_opts *o, const char *target)
+{
+    static const char end[] = ".gguf";
+    const size_t n = strlen(target);
+    char *word;
+    if (o->none || (o->n_words > 0 && !o->automatic) || n < sizeof end ||
+        strcmp(target + n - (sizeof end - 1), end) != 0 || strchr(target, ','))
+        return NULL;
+    for (size_t i = 0; i < o->n_words; i++)
+        if (strstr(o->words[i], "model="))
+            return NULL;
+    if (asprintf(&word, "md:model=%.*s.draft%s", (int)(n - (sizeof end - 1)), target, end) < 0)
+        return NULL;
+    if (access(strchr(word, '=') + 1, F_OK) == 0)
+        return word;
+    free(word);
+    return NULL;
 }
 
 int spec_opts_check(struct spec_opts *o, FILE *notes, struct otr_err *err)

@@ -31,6 +31,9 @@ int spec_add_setting(struct spec_opts *o, const char *method, const char *shown,
                      struct otr_err *err);
 /* A drafting model, by its path. */
 int spec_add_model(struct spec_opts *o, const char *path, const char *shown, struct otr_err *err);
+/* The model that drafts with `auto` because it lies beside the target: "md:model=NAME.draft.gguf" for NAME.gguf, to be
+ * freed; NULL where there is none, or methods were named without `auto`, or another model was. */
+char *spec_beside(const struct spec_opts *o, const char *target);
 /* spec_config.c: our name for another's (NULL: it is ours already, or unknown). OTR_E_ARG: not supported yet. */
 int spec_our_name(const char *name, size_t n, const char **ours, struct otr_err *err);
 int spec_config(struct spec_opts *o, FILE *notes, struct otr_err *err);

@@ -61,9 +61,10 @@ const char *spec_colour(const char *method)
 int spec_help(void)
 {
     printf("Methods (--spec METHOD[:key=value,...]; several are candidates, the most valuable wins at each step):\n"
-           "  %-15s the default: prediction where a text is given, suffix, ngram-mod\n"
+           "  %-15s the default: prediction where a text is given, suffix, ngram-mod, and NAME.draft.gguf where\n"
+           "  %-15s it lies beside the model NAME.gguf\n"
            "  %-15s plain decoding\n",
-           "auto", "none");
+           "auto", "", "none");
     for (int i = 0; i < draft_count(); i++)
         printf("  %-15s %s\n", draft_at(i)->name, draft_at(i)->about);
     printf(

@@ -28,6 +28,20 @@ same "the model by another name" "$(reply -m "$stories" -md "$tmp/link.gguf")" "
 said "it is the same file" "the drafter is the model"
 same "the target's own weights, lower" "$(reply -m "$stories" --spec lowbit)" "$plain"
 said "its memory, too" "which the drafter shares; drafter [0-9]+ MB$"
+ln -sf "$(readlink -f "$stories")" "$tmp/t.gguf" && cp "$q8" "$tmp/t.draft.gguf"
+same "one that lies beside the model" "$(reply -m "$tmp/t.gguf")" "$plain"
+said "it drafts, too" "note: .*t.draft.gguf drafts, too"
+said "its memory" "drafter [0-9]+ MB and its cache"
+same "among others" "$(reply -m "$tmp/t.gguf" --spec auto,lookahead)" "$plain"
+said "it drafts with auto named" "t.draft.gguf drafts, too"
+for o in "--spec none" "--spec suffix" "-md $q8"; do
+    # shellcheck disable=SC2086
+    same "left alone: $o" "$(reply -m "$tmp/t.gguf" $o)" "$plain"
+    check "$o: it is not named" bash -c "! grep -q 't.draft.gguf' '$tmp/err'"
+done
+head -c 1000 "$q8" > "$tmp/t.draft.gguf"
+same "a damaged file beside the model" "$(reply -m "$tmp/t.gguf")" "$plain"
+said "it is named" "note: .*t.draft.gguf lies beside the model but cannot draft: .+"
 if command -v strace > /dev/null && strace -o /dev/null true 2> /dev/null; then
     strace -f -o "$tmp/trace" -e trace=openat "${run[@]}" -m "$stories" --spec "draft:model=$q8" --spec "draft:model=$q8,p_min=0.5" > /dev/null 2>&1
     same "a file that two drafters name is mapped once, after its header was looked at" "$(grep -c "q8.gguf" "$tmp/trace")" \

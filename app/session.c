@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "spec_show.h"
 
 /* A line on stderr, when that is a terminal, that the next one or progress_end replaces. */
@@ -43,6 +44,9 @@ static void show_memory(const struct session *s)
                  m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);
     if (m.draft_weights > m.weights)
         cli_note("the drafter is larger than the model: drafting with it can hardly pay");
+    for (size_t i = 0; i < s->o->spec.n_words; i++)
+        if (strncmp(s->o->spec.words[i], "async", strlen("async")) == 0 && pool_default_threads() < 2)
+            cli_note("async has no core of its own here: --spec draft drafts faster");
 }
 
 /* With the model that lies beside the target, where one does. WHY a note where it cannot draft: nobody asked for it. */

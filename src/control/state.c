@@ -43,6 +43,8 @@ static void load_line(struct control *c, const char *line)
     else if (sscanf(line, "cost %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && x >= 0 &&
              x < 1e7 && y >= 0 && y < 1e7)
         dc_guess(&c->st[a].cost, x, y);
+    else if (sscanf(line, "catch %39s %lf", name, &x) == 2 && (a = drafter_of(c, name)) >= 0 && x > 0 && x < 1e7)
+        c->st[a].catch_ms = x;
     else if (sscanf(line, "wide %39s %lf %lf", name, &x, &y) == 3 && (a = drafter_of(c, name)) >= 0 && x >= 0 &&
              x < 1e7 && y >= 0 && y < 1e7)
         dc_guess(&c->st[a].wide, x, y);
@@ -75,6 +77,8 @@ static void save_drafter(FILE *f, const char *name, const struct ctl_state *st)
     fprintf(f, "all %s %.6g %.6g\n", name, (double)a->all.tried, (double)a->all.right);
     if (st->cost.n > 0)
         fprintf(f, "cost %s %.6g %.6g\n", name, dc_ms(&st->cost, 0), dc_ms(&st->cost, 1) - dc_ms(&st->cost, 0));
+    if (st->catch_ms > 0)
+        fprintf(f, "catch %s %.6g\n", name, st->catch_ms);
     if (st->wide.n > 0)
         fprintf(f, "wide %s %.6g %.6g\n", name, dc_ms(&st->wide, 0), dc_ms(&st->wide, 1) - dc_ms(&st->wide, 0));
     for (int r = 0; r < AC_RANK; r++)

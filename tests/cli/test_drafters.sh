@@ -48,6 +48,9 @@ if command -v strace > /dev/null && strace -o /dev/null true 2> /dev/null; then
         "$(grep -c "q8.gguf" <(strace -f -e trace=openat "${run[@]}" -m "$stories" --spec "draft:model=$q8" 2>&1 > /dev/null))"
 fi
 
+same "async on one core" "$(taskset -c 0 "${run[@]}" -m "$stories" --spec "async:model=$q8" 2> "$tmp/err")" "$plain"
+said "it has no core of its own" "note: async has no core of its own here"
+
 # ---- what cannot draft ----
 tiny=tests/golden/tiny/llama-gqa-tied.gguf
 vocab=$shared/tokenizer-tests/ggml-vocab-gpt-2.gguf

@@ -693,6 +693,7 @@ static void test_state(void **state)
     for (int i = 0; i < 500; i++)
         tm_see(&a->time, 1 + i % 20, 100 * (1 + i % 3), 10 + 0.3 * (i % 20));
     random_acceptance(&a->st[1].accept, &rng);
+    a->st[1].catch_ms = 0.75;
     static struct control was;
     was = *a;
     was.st[1].accept.hoped = was.st[1].accept.came = 0; /* of one text, not kept */
@@ -701,6 +702,7 @@ static void test_state(void **state)
     for (int r = 1; r <= 30; r++) /* optimism about what is old is not kept */
         assert_true(fabs(control_time(b, r, 100) / control_time(&was, r, 100) - 1) < 0.12);
     assert_true(fabs(control_time(b, 1, 100) / control_time(&was, 1, 100) - 1) < 1e-4);
+    assert_true(b->st[1].catch_ms == 0.75 && b->st[0].catch_ms == 0);
     for (int i = 0; i < 50; i++) {
         random_tree(&t, &rng, 1);
         for (int d = 0; d < 2; d++)
@@ -718,7 +720,7 @@ static void test_state(void **state)
 static void test_hostile_state(void **state)
 {
     (void)state;
-    static const char *const words[] = {"pace",   "rows", "ask", "all",  "class", "leaf", "one", "two",  "zebra",
+    static const char *const words[] = {"pace",   "rows", "ask", "all",  "class", "leaf", "one", "two",  "catch",
                                         "-1",     "0",    "1",   "1e99", "nan",   "inf",  "-0",  "3.5",  "99999999999",
                                         "-1e300", "7",    "96",  "97",   "\n",    "\n",   "%s",  "0x1p3"};
     static struct tree t;

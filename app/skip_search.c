@@ -132,10 +132,10 @@ int cmd_bench_skip_search(int argc, char **argv)
     int rc = bench_target_open(&t, &o.engine, cli_env.kern, 2 * (o.n_text + 256), &err);
     if (rc == OTR_OK)
         rc = search(&r, &t, &o, &err);
-    if (rc < 0)
-        cli_fail(&err);
-    else
+    if (rc == OTR_OK)
         status = show(&r, &o);
+    else
+        cli_fail(&err);
     bench_target_close(&t);
-    return rc < 0 ? CLI_FAIL : status;
+    return rc == OTR_OK ? status : CLI_FAIL;
 }

@@ -80,7 +80,8 @@ static int open_recorded(struct spec_bench *b, struct otr_err *err)
             known = known || strcmp(m->name, automatic[k]) == 0;
         if (known || (m->flags & without))
             continue;
-        strncat(strcat(names, "+"), m->name, sizeof names - strlen(names) - 2);
+        const size_t n_names = strlen(names);
+        snprintf(names + n_names, sizeof names - n_names, "+%s", m->name);
         n_open++;
     }
     return open_spec(b, names, 0, &b->recorded, err);
@@ -121,7 +122,7 @@ static int reply(struct spec_bench *b, const struct spec_task *t, int k, struct 
     int rc = k < 0 ? OTR_OK : spec_forget(b->spec[k], b->e, err);
     if (rc == OTR_OK)
         rc = otr_seq_fork(&s, t->base, err);
-    if (rc < 0)
+    if (rc != OTR_OK)
         return rc;
     b->e->spec = k < 0 ? NULL : b->spec[k];
     rc = otr_generate(s, &t->ids[t->n_ids - 1], 1, &g, r, err);
@@ -209,7 +210,7 @@ static int run_round(struct spec_bench *b, struct spec_task *t, int round, struc
     int who[SPEC_METHODS + 1], rc = OTR_OK;
     const int n = order_round(b, round, who);
     struct spec_rounds *all = t->rounds;
-    double ms[SPEC_METHODS], plain = 0;
+    double ms[SPEC_METHODS] = {0}, plain = 0;
     for (int i = 0; i < n && rc == OTR_OK; i++) {
         struct otr_gen_result r = {0};
         const int k = who[i];
@@ -226,7 +227,7 @@ static int run_round(struct spec_bench *b, struct spec_task *t, int round, struc
         }
         otr_gen_result_free(&r);
     }
-    if (rc < 0)
+    if (rc != OTR_OK)
         return rc;
     all->plain_ms[all->n_plain++] = plain;
     for (int i = 0; i < n; i++) {

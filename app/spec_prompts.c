@@ -27,7 +27,7 @@ static int category_of(struct spec_bench *b, const char *file, const json_t *lin
     if (c == SPEC_CATEGORIES)
         return -1;
     if (c == b->n_category)
-        strcpy(b->category[b->n_category++], cut);
+        memcpy(b->category[b->n_category++], cut, sizeof cut);
     return c;
 }
 

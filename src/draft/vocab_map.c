@@ -242,7 +242,7 @@ int vocab_map_open(struct vocab_map **out, const struct tokenizer *target, const
     if (dir)
         vocab_map_file(target, draft, name, sizeof name);
     m->cached = dir && read_map(m, dir, name);
-    if (!m->cached && build(m, target, draft) < 0)
+    if (!m->cached && build(m, target, draft) != OTR_OK)
         goto no_memory;
     derive(m, target, draft);
     if (dir && !m->cached)

@@ -278,7 +278,7 @@ struct law_drafter {
     const struct law_shape *shape;
     struct tree *now;  /* being drafted */
     size_t n_before;   /* of the newest ask */
-    uint64_t own_seed; /* of its reply */
+    uint64_t own_seed; /* of the reply that was opened last; an ask does not say it */
 };
 
 /* Weights of a proposal; one token of five has none. */
@@ -316,7 +316,6 @@ static void draft_tree(struct law_drafter *d, const struct draft_ask *a, struct 
     const size_t n_kinds = strlen(d->c->kinds);
     d->now = t;
     d->n_before = a->n;
-    d->own_seed = a->sampling.seed;
     for (int e = 0; e < d->shape->n && t->n < a->max_entries; e++) {
         const int parent = d->shape->parent[e];
         const bool first = parent < 0;
@@ -519,7 +518,7 @@ void le_run(const struct le_rig *r, const struct le_case *c, long n, uint64_t se
         int n_on = 0;
         for (int i = 0; i < n_slot; i++) {
             if (!u.reply[i] && begun < n) {
-                u.g.sampling.seed = seed + (uint64_t)begun++;
+                u.g.sampling.seed = u.d.own_seed = seed + (uint64_t)begun++;
                 must(otr_reply_open(&u.reply[i], u.seq[i], prompt + N_PROMPT - 1, 1, &u.g, &err), &err);
             }
             if (u.reply[i])

@@ -190,8 +190,8 @@ static const struct {
     int chain;
     int times; /* as many replies in the small edition; 0: a small error, left out there */
 } bugs[] = {
-    {"key by position only", LE_BY_POSITION, 0, RULE_BLOCK, "k2", "d", 0, 0},
-    {"key by position only", LE_BY_POSITION, 0, RULE_MULTI, "2x1", "d", 0, 0},
+    {"key by position only", LE_BY_POSITION, 0, RULE_BLOCK, "k2", "d", 0, 8},
+    {"key by position only", LE_BY_POSITION, 0, RULE_MULTI, "2x1", "d", 0, 8},
     {"key by position only", LE_BY_POSITION, 0, RULE_TRAVERSAL, "2x1", "d", 0, 5},
     {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_RATIO, "k2", "d", 1, 1},
     {"u <= h, and u is 0", LE_NOT_STRICT, 0, RULE_MULTI, "2x1", "d", 1, 1},

@@ -14,6 +14,7 @@
  * spec_figures.c, spec_bench.h. */
 #include "spec_bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -293,9 +294,9 @@ static void fill_tables(const struct spec_task *task, int n, double *v, struct s
     }
 }
 
-/* The controller of auto along all texts. */
-static int replay(struct spec_bench *b, const struct spec_task *task, int n, const struct sb_case *k, double *all_ms,
-                  struct otr_err *err)
+/* The controller of auto along all texts. Out: their time, and what it gains on the one where that is least. */
+static int replay(struct spec_bench *b, const struct spec_task *task, int n, const struct sb_case *k,
+                  struct spec_bounds *out, struct otr_err *err)
 {
     int rc = OTR_OK;
     for (int i = 0, at = 0; i < n && rc == OTR_OK; i++) {
@@ -303,8 +304,11 @@ static int replay(struct spec_bench *b, const struct spec_task *task, int n, con
         double ms;
         if (task[i].loops)
             continue;
-        rc = replay_text(b->e, b->replayed, &text, k, &k->text[at++], &ms, err);
-        *all_ms += ms;
+        const struct sb_text *x = &k->text[at++];
+        rc = replay_text(b->e, b->replayed, &text, k, x, &ms, err);
+        const double gain = ms > 0 ? (x->n - 1) * (x->row_ms * k->rel[1] + x->rest_ms) / ms : 1;
+        out->auto_worst = out->auto_ms > 0 ? fmin(out->auto_worst, gain) : gain;
+        out->auto_ms += ms;
     }
     return rc;
 }
@@ -336,7 +340,7 @@ static int find_best(struct spec_bench *b, const struct spec_task *task, int n, 
         if (out->drafter >= 0)
             snprintf(out->best, sizeof out->best, "%.20s@%d", b->recorded->d[out->drafter].m->name, out->len);
         if (b->replayed)
-            rc = replay(b, task, n, &k, &out->auto_ms, err);
+            rc = replay(b, task, n, &k, out, err);
         if (rc == OTR_OK && b->best >= 0 && out->drafter >= 0)
             rc = open_named(b, out->best, &b->spec[b->best], err);
     }

@@ -53,8 +53,9 @@ struct spec_sum { /* of one method on one category: over all replies */
 };
 struct spec_bounds { /* of one category, ms of all its replies */
     double plain_ms, best_ms, causal_ms, clairvoyant_ms;
-    double auto_ms;   /* its controller on the same tables; 0: the first method is another */
-    int drafter, len; /* the best fixed ones; drafter -1: plain decoding */
+    double auto_ms, auto_worst; /* its controller on the same tables, plain / drafted of its worst text; 0: the first
+                                   method is another */
+    int drafter, len;           /* the best fixed ones; drafter -1: plain decoding */
     double rel[SB_ROWS + 1], cost_ms[SB_DRAFTERS]; /* as in struct sb_case */
     char best[SPEC_NAME];                          /* "NAME@K", or "none" */
 };

@@ -64,10 +64,10 @@ static void show_bounds(const struct spec_bench *b)
 {
     printf("\nWhat drafting could have been worth: time of all replies, plain / drafted. Simulated: from what drafters "
            "may\npropose along these texts and what passes take (causal and bound: with the drafters of auto).\n");
-    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "category", "best fixed", "best", "", "auto", "",
-           "auto/", "causal", "auto/", "", "bound");
-    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "", "simulated", "measured", "simulated",
-           "measured", "best", "simulated", "causal", "simulated", "simulated");
+    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "category", "best fixed", "best", "", "auto",
+           "worst", "", "auto/", "causal", "auto/", "", "bound");
+    printf("%-16s %-18s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "", "", "simulated", "measured", "simulated",
+           "text", "measured", "best", "simulated", "causal", "simulated", "simulated");
     for (int c = 0; c < b->n_category; c++) {
         const struct spec_bounds *x = &b->bounds[c];
         if (x->plain_ms <= 0)
@@ -78,6 +78,7 @@ static void show_bounds(const struct spec_bench *b)
         cell(fixed);
         cell(best);
         cell(x->auto_ms > 0 ? x->plain_ms / x->auto_ms : 0);
+        cell(x->auto_worst);
         cell(first);
         cell(first / (best > 0 ? best : fixed));
         cell(causal);
@@ -157,10 +158,11 @@ static json_t *bounds_json(const struct spec_bench *b, int c)
         json_array_append_new(rel, json_real(x->rel[r]));
     for (int d = 0; d < b->recorded->n_d; d++)
         json_object_set_new(cost, b->recorded->d[d].m->name, json_real(x->cost_ms[d]));
-    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "category", b->category[c], "best", x->best,
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "category", b->category[c], "best", x->best,
                      "plain_ms", x->plain_ms, "best_fixed", x->plain_ms / x->best_ms, "auto",
-                     x->auto_ms > 0 ? x->plain_ms / x->auto_ms : 0, "causal", x->plain_ms / x->causal_ms, "clairvoyant",
-                     x->plain_ms / x->clairvoyant_ms, "rows", rel, "ask_ms", cost);
+                     x->auto_ms > 0 ? x->plain_ms / x->auto_ms : 0, "auto_worst", x->auto_worst, "causal",
+                     x->plain_ms / x->causal_ms, "clairvoyant", x->plain_ms / x->clairvoyant_ms, "rows", rel, "ask_ms",
+                     cost);
 }
 
 json_t *spec_to_json(const struct spec_bench *b)

@@ -31,16 +31,16 @@ def measured(runs):
 
 
 def possible(runs):
-    rows = ["category         best fixed             best             auto             auto/   causal  auto/   bound",
-            "                                   simul.  measd.   simul.  measd.   best    simul.  causal  simul."]
+    rows = ["category         best fixed             best             auto           worst   auto/   causal  auto/   bound",
+            "                                   simul.  measd.   simul.  measd.   text    best    simul.  simul.  simul."]
     for r in runs:
         for b in r["bounds"]:
             total = {f["method"]: f["total"] for f in r["figures"]}
             first = next(iter(total.values()))
             best = total.get("best", b["best_fixed"])  # none: plain decoding is the best fixed method
             rows.append(f"{b['category']:<16} {b['best']:<17} {b['best_fixed']:7.3f} {best:7.3f}  {b['auto']:7.3f} "
-                        f"{first:7.3f} {first / best:7.3f}  {b['causal']:7.3f} {first / b['causal']:7.3f} "
-                        f"{b['clairvoyant']:7.3f}")
+                        f"{first:7.3f} {b.get('auto_worst', 0):7.3f} {first / best:7.3f}  {b['causal']:7.3f} "
+                        f"{b['auto'] / b['causal']:7.3f} {b['clairvoyant']:7.3f}")
     return rows
 
 

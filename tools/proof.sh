@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The slow proofs, one after the other: about an hour on two cores. Each ends in a line for PROOF.md; a failing one is
 # named at the end. usage: proof.sh [NAME ...]   names: dequant gumbel rules law tokenizer equality spec unlike oracle,
-# and, only where they are named: lookups models shuffle (equality with every method, with drafters that run a model, and
-# with all of them in turn), accept (acceptance against its formulas)
+# and, only where they are named: lookups hostile models shuffle (equality with every method, with those that are wrong on
+# purpose, with drafters that run a model, and with all of them in turn), accept (acceptance against its formulas)
 # The oracle needs PyPI's torch, transformers, accelerate, gguf and sentencepiece, or its saved answers; PYTHON names the
 # interpreter that has them. SECONDS_: each run of lookups, models, shuffle ends after so many and goes on when it is
 # called again (delete build/proof_* to begin anew); each of accept takes so many (300).
@@ -86,8 +86,8 @@ for what in "${@:-dequant gumbel rules law tokenizer equality spec unlike oracle
             run equality build/tests/proof_equality "$smollm2" "$prompts" 2000 5 q8
             run equality build/tests/proof_equality "$gemma3" "$prompts" 1000 5 q8
             ;;
-        spec | lookups)
-            ways=lookups
+        spec | lookups | hostile)
+            ways=$name
             if [ "$name" = spec ]; then
                 run "spec auto and shuffle" parts "$smollm2" both 1000 256
                 ways=each
@@ -114,7 +114,7 @@ for what in "${@:-dequant gumbel rules law tokenizer equality spec unlike oracle
             ;;
         oracle) run oracle "${PYTHON:-python3}" tools/proof_oracle.py ;;
         *)
-            echo "proof: error: no proof '$name' (dequant gumbel rules law tokenizer equality spec unlike oracle lookups models shuffle accept)" >&2
+            echo "proof: error: no proof '$name' (dequant gumbel rules law tokenizer equality spec unlike oracle lookups hostile models shuffle accept)" >&2
             exit 2
             ;;
         esac

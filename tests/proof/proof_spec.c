@@ -6,11 +6,11 @@
  *
  * WAYS: auto; shuffle (another method for every step, hostile ones included; with -m and -x those that run a model
  * too); both; each (every single method that needs no file); lookups (of these the ones that run no model and mean no
- * harm); models (the list below). SAME, OTHER: models that draft, of MODEL's vocabulary and of another one; ways that
- * name one which is not given are left out. PART (from 0): the blocks of prompts that this process takes, on one thread
- * mostly: as many processes as cores lose nothing to barriers. The prompts are spread over all files, the first 400
- * tokens of each; replies of 1 to 8 prompts at once go round. PROGRESS has a line for each way of a block: a run that
- * stops, or whose SECONDS are over, goes on from there. */
+ * harm); hostile (those that do); models (the list below). SAME, OTHER: models that draft, of MODEL's vocabulary and of
+ * another one; ways that name one which is not given are left out. PART (from 0): the blocks of prompts that this
+ * process takes, on one thread mostly: as many processes as cores lose nothing to barriers. The prompts are spread over
+ * all files, the first 400 tokens of each; replies of 1 to 8 prompts at once go round. PROGRESS has a line for each way
+ * of a block: a run that stops, or whose SECONDS are over, goes on from there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,17 +124,23 @@ static bool add_way(struct proof *u, const char *name)
     return n < sizeof w->spec - 1;
 }
 
+/* Whether a method is one of those that `ways` names: each, lookups or hostile. */
+static bool is_way(const char *ways, uint32_t flags)
+{
+    const bool hostile = flags & DRAFT_HOSTILE;
+    if (flags & (DRAFT_WRAPPER | DRAFT_NEED_FILE))
+        return false;
+    return strcmp(ways, "each") == 0 || (strcmp(ways, "hostile") == 0 && hostile) ||
+           (strcmp(ways, "lookups") == 0 && !hostile && !(flags & DRAFT_RUNS_MODEL));
+}
+
 static void list_ways(struct proof *u)
 {
     const bool both = strcmp(u->ways, "both") == 0, shuffle = both || strcmp(u->ways, "shuffle") == 0;
     if (both || strcmp(u->ways, "auto") == 0)
         add_way(u, "auto");
-    const uint32_t without = DRAFT_WRAPPER | DRAFT_NEED_FILE |
-                             (strcmp(u->ways, "lookups") == 0 ? DRAFT_HOSTILE | DRAFT_RUNS_MODEL
-                              : strcmp(u->ways, "each") == 0  ? 0
-                                                              : ~0u);
     for (int i = 0; i < draft_count(); i++)
-        if (!(draft_at(i)->flags & without) && without != ~0u)
+        if (is_way(u->ways, draft_at(i)->flags))
             add_way(u, draft_at(i)->name);
     for (size_t i = 0; i < sizeof model_ways / sizeof *model_ways && strcmp(u->ways, "models") == 0; i++)
         if (add_way(u, model_ways[i]))
@@ -303,9 +309,9 @@ static int read_prompts(struct proof *u, char **files, int n_files, struct otr_e
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: proof_spec [-s SECONDS] [-m SAME.gguf] [-x OTHER.gguf] MODEL.gguf auto|shuffle|both|each|"
-            "lookups|models N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...\n       proof_spec -r PROGRESS...\n");
+    fprintf(stderr, "usage: proof_spec [-s SECONDS] [-m SAME.gguf] [-x OTHER.gguf] MODEL.gguf auto|shuffle|both|each|"
+                    "lookups|hostile|models N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...\n       proof_spec -r "
+                    "PROGRESS...\n");
     return 2;
 }
 

@@ -145,6 +145,7 @@ field "spec: pairs of the first" '{e["pairs"] for f in r["figures"] for e in f["
 field "spec: the interval holds the median" 'all(e["interval"][0] <= e["speedup"] <= e["interval"][1] and e["covers"] in (0.5, 0.75) for f in r["figures"] for e in f["each"])' True
 # on the same tables: no policy beats the bound, nothing fitted in hindsight is worse than plain decoding
 field "spec: bounds" 'all(1 <= b["causal"] <= b["clairvoyant"] + 1e-9 and 1 <= b["best_fixed"] and 0 < b["auto"] <= b["clairvoyant"] + 1e-9 for b in r["bounds"])' True
+field "spec: the worst text" 'all(0 < b["auto_worst"] <= b["auto"] + 1e-9 for b in r["bounds"])' True
 field "spec: times by rows" '[(len(b["rows"]), b["rows"][0]) for b in r["bounds"]]' "[(32, 1.0), (32, 1.0)]"
 spec --rounds 1 --category edits > "$tmp/table"
 same "spec: one category" "$(grep -cE '^edits +auto +1 +[0-9.]+ +[0-9.]+ \[[0-9.]+, [0-9.]+\] +1 .* 1 of 1$' "$tmp/table")" 1

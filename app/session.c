@@ -44,13 +44,17 @@ static void show_memory(const struct session *s)
                  m.weights >> 20, m.kv >> 20, m.draft_weights >> 20, m.draft_kv >> 20);
     if (m.draft_weights > m.weights)
         cli_note("the drafter is larger than the model: drafting with it can hardly pay");
-    for (size_t i = 0; i < s->o->spec.n_words; i++)
-        if (strncmp(s->o->spec.words[i], "async", strlen("async")) == 0 && pool_default_threads() < 2)
+}
+
+static void warn_of_async(const struct spec_opts *o)
+{
+    for (size_t i = 0; i < o->n_words; i++)
+        if (strncmp(o->words[i], "async", strlen("async")) == 0 && pool_default_threads() < 2)
             cli_note("async has no core of its own here: --spec draft drafts faster");
 }
 
 /* With the model that lies beside the target, where one does. WHY a note where it cannot draft: nobody asked for it. */
-static int open_spec(const struct session *s, struct otr_spec *sp, struct otr_err *err)
+static int open_spec(const struct session *s, const struct otr_spec *sp, struct otr_err *err)
 {
     static const char *const automatic = "auto";
     const size_t n = sp->n_methods > 0 ? sp->n_methods : 1;
@@ -78,17 +82,19 @@ static int open_spec(const struct session *s, struct otr_spec *sp, struct otr_er
 static int speculate(struct session *s, struct otr_err *err)
 {
     const struct spec_opts *o = &s->o->spec;
-    struct otr_spec sp = {.methods = (const char *const *)o->words,
-                          .n_methods = o->n_words,
-                          .verify = o->verify,
-                          .draft_max = o->draft_max,
-                          .draft_min = o->draft_min,
-                          .dir = cli_cache_dir(),
-                          .seed = s->o->sampling.seed};
+    const struct otr_spec sp = {.methods = (const char *const *)o->words,
+                                .n_methods = o->n_words,
+                                .verify = o->verify,
+                                .draft_max = o->draft_max,
+                                .draft_min = o->draft_min,
+                                .dir = cli_cache_dir(),
+                                .seed = s->o->sampling.seed};
     struct text t = {0};
     int rc = open_spec(s, &sp, err);
-    if (rc == OTR_OK)
+    if (rc == OTR_OK) {
         show_memory(s);
+        warn_of_async(o);
+    }
     if (rc < 0 || !o->prediction || (rc = cli_read_file(&t, o->prediction, err)) < 0)
         return rc;
     s->predicted.n = t.n; /* a token is at least a byte */

@@ -305,8 +305,11 @@ static int replay(struct spec_bench *b, const struct spec_task *task, int n, con
         if (task[i].loops)
             continue;
         const struct sb_text *x = &k->text[at++];
+        struct sb_case alone = *k;
+        alone.text = x;
+        alone.n_text = 1;
         rc = replay_text(b->e, b->replayed, &text, k, x, &ms, err);
-        const double gain = ms > 0 ? (x->n - 1) * (x->row_ms * k->rel[1] + x->rest_ms) / ms : 1;
+        const double gain = ms > 0 ? sb_plain(&alone) / ms : 1;
         out->auto_worst = out->auto_ms > 0 ? fmin(out->auto_worst, gain) : gain;
         out->auto_ms += ms;
     }

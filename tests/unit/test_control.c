@@ -720,9 +720,9 @@ static void test_state(void **state)
 static void test_hostile_state(void **state)
 {
     (void)state;
-    static const char *const words[] = {"pace",   "rows", "ask", "all",  "class", "leaf", "one", "two",  "catch",
-                                        "-1",     "0",    "1",   "1e99", "nan",   "inf",  "-0",  "3.5",  "99999999999",
-                                        "-1e300", "7",    "96",  "97",   "\n",    "\n",   "%s",  "0x1p3"};
+    static const char *const words[] = {"pace",        "rows",   "ask", "all", "class", "leaf", "one", "two", "zebra",
+                                        "catch",       "-1",     "0",   "1",   "1e99",  "nan",  "inf", "-0",  "3.5",
+                                        "99999999999", "-1e300", "7",   "96",  "97",    "\n",   "\n",  "%s",  "0x1p3"};
     static struct tree t;
     char path[256];
     dr_tmp_file(path, sizeof path);

@@ -21,6 +21,7 @@ enum {
     FIRST_LENGTH = 3,  /* of its first draft: what it costs is not known yet */
     LIKELY_LEFT = 256, /* tokens: most replies end before their limit */
     LEAST_CAUGHT = 32, /* tokens caught up with that say what one takes */
+    STOPS_MORE = 2,    /* levels beyond twice the best length, for one that stops by itself */
     PROMPT_ROWS = 4,   /* rows of a prompt in the time of a pass of one, where no prompt was seen yet */
 };
 
@@ -81,6 +82,14 @@ static double catch_ms(const struct control *c, int d, const struct ctl_seq *seq
     return each * behind;
 }
 
+/* What one level more of chains of len takes. WHY a wide slope: between neighbours it is mostly noise, and up to len it
+ * misses the edge that made len the best. */
+static double level_ms(const struct control *c, const struct ctl_state *s, int n_seq, int ctx, int len)
+{
+    const double rows = tm_time(&c->time, n_seq * (1 + 2 * len), ctx) - tm_time(&c->time, n_seq, ctx);
+    return dc_ms(&s->cost, 2) - dc_ms(&s->cost, 1) + rows / (2 * len);
+}
+
 /* How many entries a drafter that runs a model is asked for, before anything is drawn (rule R1): the most tokens per
  * ms, its own time counted, every length looked at. 0: it is not asked now. All sequences of a batch take one length:
  * each level is one pass for all of them. */
@@ -114,6 +123,10 @@ static void plan_model(struct control *c, int d, const struct ctl_seq *seq, int 
     if (!(s->cost.n > 0)) /* it may cost anything */
         len = len < FIRST_LENGTH ? len : FIRST_LENGTH;
     s->plan = (struct ctl_plan){.n = len, .rate = best};
+    if (c->drafter[d].stops && s->cost.n > 0) { /* it sees how sure each entry is: then longer ones are worth it, too */
+        s->plan.gain = best / n_seq * level_ms(c, s, n_seq, ctx, len);
+        s->plan.n = 2 * len + STOPS_MORE;
+    }
     if (c->drafter[d].trees && s->cost.n > 0)
         plan_trees(c, d, seq, n_seq, ctx, most);
     const double plain_rate = n_seq / (plain_ms + rest);
@@ -162,7 +175,7 @@ void control_plan(struct control *c, struct ctl_seq *seq, int n_seq)
             s->budget = c->o.fixed_entries;
     }
     for (int d = 0; d < c->o.n_drafter; d++) {
-        struct ctl_plan all = {.n = TREE_MAX, .deep = TREE_MAX}, *p = &all;
+        struct ctl_plan all = {.n = TREE_MAX, .deep = TREE_MAX, .gain = fixed ? -1 : 0}, *p = &all;
         if (c->drafter[d].runs && !fixed && !blind) {
             plan_model(c, d, seq, n_seq);
             p = &c->st[d].plan;

@@ -20,6 +20,7 @@ struct ctl_drafter {
     const char *name;   /* key of what was learnt; outlives the controller */
     bool draws;         /* proposes drawn entries: under law rules its trees are planned, not cut */
     bool runs;          /* a model runs for every level: it is asked for as many as are worth their time */
+    bool stops;         /* ... or fewer, where an entry that it sees is not: ctl_seq.gain says what one must promise */
     bool trees;         /* ... and for several entries of a level, where wider trees pay */
     double row, prompt; /* its cost before it is measured: parts of the target's, see draft_guess; 0: not known */
     bool beside;        /* it works beside the pass: what it prepares in one step is of use in the next */
@@ -60,7 +61,7 @@ struct ctl_seq {
     unsigned char most[CTL_MAX_DRAFTERS]; /* ... of each drafter */
     unsigned char deep[CTL_MAX_DRAFTERS]; /* of those in a path; 0: any number */
     uint64_t narrow;                      /* drafters to be asked for a chain: wider trees do not pay */
-    float gain[CTL_MAX_DRAFTERS];         /* tokens that a level more must promise; 0: not known */
+    float gain[CTL_MAX_DRAFTERS];         /* tokens that a level more must promise; 0: not known; < 0: nothing */
 };
 /* Before the proposals. The same call decides for the whole batch. */
 void control_plan(struct control *c, struct ctl_seq *seq, int n_seq);

@@ -2,6 +2,7 @@
 #include "control/time_model.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define QUANTILE 0.4 /* followed; not the mean: a pass on a stolen core takes three times as long */
@@ -13,7 +14,10 @@ enum {
     JUMP_PASSES = 5,
     JUMP_KNOWN = 4,   /* only passes whose time was seen so often count for that */
     LEAST_PROMPT = 8, /* rows: fewer say nothing of one row's cost */
-    FRESH = 128,      /* passes after which what was not tried begins to look cheaper ... */
+    MEMORY = 16,      /* passes of a ratio that count ... */
+    FRESH = 32,       /* ... fewer, when more than so many others came since ... */
+    LEAN = 4,         /* ... against so many of what fewer rows promise */
+    OLD = 128,        /* passes after which what was not tried begins to look cheaper ... */
 };
 #define OPTIMISM 0.02 /* ... by this much for each doubling of the time, at most five */
 
@@ -88,47 +92,77 @@ static double prior_slope(const struct time_model *m, int class)
     return fmin((m->prompt_ms / pace->x - 1) / ((m->prompt_rows - 1) * m->prompt_layers), 1);
 }
 
-/* rel at any number of rows: between known ones by a line, beyond them by the last slope. */
-static double line(const struct time_model *m, int rows, int class)
+/* rel by known ones of fewer rows: by their last slope. */
+static double from_below(const struct time_model *m, int rows, int class)
 {
-    const struct tm_ratio *lo = NULL, *hi = NULL, *before = NULL;
-    int at_lo = 1, at_hi = rows, at_before = 1;
-    if (rows == 1)
-        return 1;
-    for (int r = rows < TM_ROWS ? rows : TM_ROWS; r > 1 && !before; r--) {
+    const struct tm_ratio *lo = NULL, *before = NULL;
+    int at_lo = 1, at_before = 1;
+    for (int r = rows - 1 < TM_ROWS ? rows - 1 : TM_ROWS; r > 1 && !before; r--) {
         const struct tm_ratio *x = nearest(m->rel[r], class);
         if (x && !lo)
             lo = x, at_lo = r;
-        else if (x)
+        else if (x && r <= (at_lo + 1) / 2) /* WHY not the next: the slope between two neighbours is mostly noise */
             before = x, at_before = r;
     }
+    const double a = lo ? lo->x : 1, b = before ? before->x : 1,
+                 slope = lo ? (a - b) / (at_lo - at_before) : prior_slope(m, class);
+    return a + (rows - at_lo) * fmax(slope, 0.02);
+}
+
+/* rel at any number of rows: as known, between known ones by a line, beyond them by the last slope. */
+static double line(const struct time_model *m, int rows, int class)
+{
+    const struct tm_ratio *lo = NULL, *hi = NULL;
+    int at_lo = 1, at_hi = rows;
+    if (rows == 1)
+        return 1;
+    for (int r = rows < TM_ROWS ? rows : TM_ROWS; r > 1 && !lo; r--)
+        if ((lo = nearest(m->rel[r], class)))
+            at_lo = r;
     if (lo && at_lo == rows)
         return lo->x;
     for (int r = rows; r <= TM_ROWS && !hi; r++)
         if ((hi = nearest(m->rel[r], class)))
             at_hi = r;
-    const double a = lo ? lo->x : 1, b = before ? before->x : 1;
-    if (hi)
-        return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
-    const double slope = lo ? (a - b) / (at_lo - at_before) : prior_slope(m, class);
-    return a + (rows - at_lo) * fmax(slope, 0.02);
+    if (!hi)
+        return from_below(m, rows, class);
+    const double a = lo ? lo->x : 1;
+    return a + (hi->x - a) * (rows - at_lo) / (at_hi - at_lo);
 }
 
-/* A ratio that was not tried for long. */
-static double optimistic(const struct time_model *m, int rows, int class, double x)
+/* Passes that a ratio counts as: fewer, the longer ago they were. */
+static double weight(const struct time_model *m, const struct tm_ratio *r)
+{
+    return r->n < 1 ? r->n : fmin(r->n, MEMORY) / fmax((double)(m->n - r->last) / FRESH, 1);
+}
+
+/* x: what it was in a pass; start: what was expected. */
+static void see_rel(struct time_model *m, int rows, int class, double x, double start)
+{
+    struct tm_ratio *r = &m->rel[rows][class];
+    if (r->n >= 1)
+        r->n = fmax(weight(m, r), 1); /* what is old follows fast again */
+    see(r, x, start, m->n);
+}
+
+/* A ratio as choices take it: what few passes said, or old ones, leans on what fewer rows promise. WHY
+ * only down: some slow passes must not keep a length from being tried again; a fast one soon finds out. */
+static double hopeful(const struct time_model *m, int rows, int class, double x)
 {
     const struct tm_ratio *r = rows > 1 && rows <= TM_ROWS ? nearest(m->rel[rows], class) : NULL;
-    const double age = r && r->n >= 1 ? (double)(m->n - r->last) : 0;
+    if (!r || r->n < 1)
+        return x;
+    const double w = weight(m, r);
     double doublings = 0;
-    for (double a = FRESH; a < age && doublings < 5; a *= 2)
+    for (double a = OLD; a < (double)(m->n - r->last) && doublings < 5; a *= 2)
         doublings++;
-    return x * (1 - OPTIMISM * doublings);
+    return fmin(x, (w * x + LEAN * from_below(m, rows, class)) / (w + LEAN)) * (1 - OPTIMISM * doublings);
 }
 
 /* Not above what more rows take, nor under one row. */
 static double rel(const struct time_model *m, int rows, int class)
 {
-    double x = optimistic(m, rows, class, line(m, rows, class));
+    double x = hopeful(m, rows, class, line(m, rows, class));
     for (int r = rows + 1; r <= TM_ROWS && r <= rows + 16; r++) {
         const struct tm_ratio *more = nearest(m->rel[r], class);
         if (more)
@@ -188,7 +222,7 @@ void tm_see(struct time_model *m, int rows, int ctx, double ms)
     if (rows > 1) { /* mostly the ratio: where nothing else runs, the two cannot be told apart, and would drift */
         const double plain = m->plain[class];
         pace->x = fmin(fmax(follow(pace->x, 1e6, ms / x, 0.01), plain / DRIFT), plain * DRIFT);
-        see(&m->rel[rows][class], ms / pace->x, x, m->n);
+        see_rel(m, rows, class, ms / pace->x, x);
     }
 }
 
@@ -197,5 +231,6 @@ void tm_see_ratio(struct time_model *m, int rows, int ctx, double ratio)
     const int class = tm_ctx_class(ctx);
     if (rows < 2 || rows > TM_ROWS || !(ratio > 0))
         return;
-    see(&m->rel[rows][class], ratio, line(m, rows, class), ++m->n);
+    m->n++;
+    see_rel(m, rows, class, ratio, line(m, rows, class));
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "draft/chain_stop.h"
 #include "draft/draft_row.h"
 #include "draft/fan.h"
 #include "draft/lm.h"
@@ -101,7 +102,7 @@ static int best_tokens(struct beside *b, const struct seq_job *s, const int32_t 
         tree_add(b->tree, TREE_ROOT, taken, NAN, luck.n_vocab);
     for (int e; m < n && (e = tree_draw(b->tree, TREE_ROOT, b->row.id, b->row.p, b->row.n, &luck)) >= 0; m++) {
         tok[m] = b->tree->entry[e].token;
-        conf[m] = b->tree->entry[e].conf;
+        conf[m] = m == 0 && taken < 0 ? chain_conf(b->row.p, b->row.n) : b->tree->entry[e].conf;
     }
     return m;
 }

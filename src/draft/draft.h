@@ -28,7 +28,8 @@ enum draft_flags {
     DRAFT_RUNS_MODEL = 512,   /* a model runs for every level: what it costs grows with the draft */
     DRAFT_IN_PASS = 1024,     /* its rows are the first layers of the target's own pass: draft_ask.pass */
     DRAFT_NEED_TARGET = 2048, /* drafts with the target's own weights and KV; some targets cannot be had so */
-    DRAFT_BESIDE = 4096       /* its model runs beside the target's pass: asking costs no more than a lookup does */
+    DRAFT_BESIDE = 4096,      /* its model runs beside the target's pass: asking costs no more than a lookup does */
+    DRAFT_STOPS = 8192        /* its chains end where draft_ask.level_gain says, by what it sees while it drafts */
 };
 
 /* "key=value" of --spec METHOD:key=value,... in their order. A method reads what it knows and reports the rest. */
@@ -78,7 +79,8 @@ struct draft_ask {
     int max_entries;              /* the budget: at most TREE_MAX */
     int max_depth;                /* ... and so many of them in a path; 0: any number */
     bool chain;                   /* only a chain is of use: the rule takes no trees, or wider ones do not pay here */
-    double level_gain;            /* tokens that a level more must promise to be worth its time; 0: nobody knows */
+    double level_gain;            /* tokens that a level more must promise to be worth its time; 0: nobody knows;
+                                     below 0: as many levels as there may be */
     struct tree_luck luck;        /* for tree_draw; its key is the drafter's only under gumbel */
     struct otr_sampling sampling; /* its seed is the drafter's only under gumbel, too */
     /* The target's cache of this sequence: the history without its last token. A method may run rows on it with a pass

@@ -1,13 +1,15 @@
 /* draft: a smaller model of the same vocabulary writes on; the target checks.
  *
  * In: model=FILE, a GGUF; rows=N, freq=FILE: a short head (few_rows.h). Out: a chain a sequence, drawn token by token
- * from the model's own law; all sequences' next rows run in one pass. A chain ends at the budget, before a token that
- * the model is not sure of (p_min: rule R1, the row is looked at, not the token), and behind an end of text. Rows that
- * the target accepts are not computed again. SRC: Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h,
- * draft_row.h. */
+ * from the model's own law; all sequences' next rows run in one pass. A chain ends at the budget, where one entry more
+ * is not worth its time (reach: chain_stop.h), before a token that the model is not sure of (p_min: rule R1, the row is
+ * looked at, not the token), and behind an end of text. Rows that the target accepts are not computed again. SRC:
+ * Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h, draft_row.h. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "draft/chain_stop.h"
 #include "draft/draft_row.h"
 #include "draft/few_rows.h"
 #include "draft/lm.h"
@@ -17,7 +19,8 @@ struct draft_model {
     struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
-    double p_min;
+    double p_min, least; /* least: see chain_goes_on */
+    struct chain_stop stop;
 };
 
 static void model_close(void *self)
@@ -46,7 +49,7 @@ static int open_rows(struct draft_model *d, const struct draft_env *env, struct 
 
 static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const known[] = {"model", "p_min", FEW_ROWS_PARAMS};
+    static const char *const known[] = {"model", "p_min", "reach", FEW_ROWS_PARAMS};
     const char *path = draft_param_get(env, "model");
     int rc = draft_param_check(env, known, sizeof known / sizeof *known, err);
     if (rc < 0)
@@ -57,7 +60,8 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
     if (!d)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     d->tok = env->tok;
-    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->p_min, err)) == OTR_OK)
+    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->p_min, err)) == OTR_OK &&
+        (rc = draft_param_real(env, "reach", -1, -1, 1, &d->least, err)) == OTR_OK)
         rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
         rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
@@ -90,15 +94,19 @@ static const struct draft_row *model_law(void *self, const struct draft_ask *a, 
 }
 
 /* Draws the next entry of a chain from its last row; false: the chain ends before it or with it. */
-static bool draw_next(struct draft_model *d, const struct draft_ask *a, int row, struct tree *t)
+static bool draw_next(struct draft_model *d, const struct draft_ask *a, int row, struct tree *t, double *reach)
 {
     int32_t path[TREE_MAX];
     for (int i = 0; i < t->n; i++)
         path[i] = t->entry[i].token;
     if (!model_law(d, a, path, t->n, row) || d->row.p[0] < d->p_min)
         return false;
+    const float conf = chain_conf(d->row.p, d->row.n);
     const int e = tree_draw(t, t->n - 1, d->row.id, d->row.p, d->row.n, &a->luck);
-    if (e < 0 || t->n == a->max_entries)
+    if (e < 0)
+        return false;
+    t->entry[e].conf = conf;
+    if (t->n == a->max_entries || !chain_goes_on(&d->stop, a, conf, d->least, reach))
         return false;
     const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
     return id >= tokenizer_n_vocab(d->tok) || !tokenizer_is_end(d->tok, id);
@@ -109,24 +117,31 @@ static int model_propose(void *self, const struct draft_ask *ask, int n_ask, str
     struct draft_model *d = self;
     struct lm_item items[MAX_AT_ONCE];
     struct lm_row rows[MAX_AT_ONCE];
+    double reach[MAX_AT_ONCE];
     int n;
     if (n_ask > MAX_AT_ONCE)
         return OTR_E_LIMIT;
+    for (int i = 0; i < n_ask; i++)
+        reach[i] = 1;
+    chain_begin(&d->stop);
     fill_items(ask, n_ask, items);
     int rc = lm_begin(d->lm, items, n_ask, NULL);
     do {
         n = 0;
         for (int i = 0; i < n_ask && rc >= 0; i++) {
             const bool go_on =
-                items[i].row >= 0 && ask[i].max_entries > 0 && draw_next(d, &ask[i], items[i].row, &out[i]);
+                items[i].row >= 0 && ask[i].max_entries > 0 && draw_next(d, &ask[i], items[i].row, &out[i], &reach[i]);
             if (go_on)
                 rows[n++] = (struct lm_row){items[i].row, out[i].entry[out[i].n - 1].token};
             items[i].row = go_on ? 0 : -1; /* its new row's number is not known yet */
         }
-        if (rc >= 0 && n > 0 && (rc = lm_more(d->lm, rows, n, NULL)) >= 0)
+        const double t0 = clock_ms();
+        if (rc >= 0 && n > 0 && (rc = lm_more(d->lm, rows, n, NULL)) >= 0) {
+            chain_row_ms(&d->stop, (clock_ms() - t0) / n);
             for (int i = 0, at = rc; i < n_ask; i++)
                 if (items[i].row >= 0)
                     items[i].row = at++;
+        }
     } while (rc >= 0 && n > 0);
     return OTR_OK; /* a pass that failed ends the chains where they are */
 }
@@ -168,6 +183,7 @@ static int model_observe(void *self, const struct draft_seen *seen, int n_seen)
 {
     struct draft_model *d = self;
     for (int i = 0; i < n_seen; i++) {
+        chain_see(&d->stop, &seen[i]);
         if (seen[i].event != SEEN_FINISHED) {
             lm_follow(d->lm, seen[i].seq, seen[i].tok, seen[i].n);
             continue;
@@ -193,7 +209,7 @@ static const struct draft_laws model_laws = {.begin = model_begin, .more = model
 
 const struct draft_method draft_draft = {.name = "draft",
                                          .about = "a smaller model of the same vocabulary: model=FILE",
-                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL,
+                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL | DRAFT_STOPS,
                                          .open = model_open,
                                          .close = model_close,
                                          .prepare = model_prepare,

@@ -71,8 +71,8 @@ static size_t exit_bytes(const void *self)
 
 const struct draft_method draft_exit = {.name = "exit",
                                         .about = "the target's first layers draft in its own pass (LayerSkip)",
-                                        .flags =
-                                            DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_IN_PASS | DRAFT_GIVE_PROBS,
+                                        .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_IN_PASS |
+                                                 DRAFT_GIVE_PROBS | DRAFT_STOPS,
                                         .open = exit_open,
                                         .close = exit_close,
                                         .propose = exit_propose,

@@ -132,7 +132,8 @@ static const struct draft_laws lowbit_laws = {
 
 const struct draft_method draft_lowbit = {.name = "lowbit",
                                           .about = "the target's own weights in a lower type, made in memory",
-                                          .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS,
+                                          .flags =
+                                              DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS,
                                           .open = lowbit_open,
                                           .close = lowbit_close,
                                           .propose = lowbit_propose,

@@ -66,6 +66,12 @@ static struct draft_guess md_guess(const void *self)
     return d->m->guess(d->self);
 }
 
+static uint32_t md_flags(const void *self)
+{
+    const struct md *d = self;
+    return d->m->flags;
+}
+
 const struct draft_method draft_md = {
     .name = "md",
     .about = "model=FILE (-md): draft where the vocabulary is the target's, hetero where it is not",
@@ -77,4 +83,5 @@ const struct draft_method draft_md = {
     .observe = md_observe,
     .bytes = md_bytes,
     .guess = md_guess,
+    .flags_of = md_flags,
 };

@@ -1,29 +1,14 @@
 /* Owns the pass of a shadow and the growing of its chains. See shadow.h. */
 #include "draft/shadow.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "draft/chain_stop.h"
 #include "draft/draft_row.h"
 
 enum {
     MAX_CHAINS = FWD_MAX_LOGITS, /* of one pass */
-};
-
-/* How often an entry was right whose row was about as sure: lead of the first candidate over the second, in half
- * nats. */
-enum { N_LEAD = 16, MEMORY = 128 };
-struct lead {
-    double tried, right;
-};
-
-#define ROW_MORE 1.2 /* what an entry costs beside its row: its draw, and its row of the target's pass */
-
-/* Moving times, in ms. WHY not the controller's: it decides before the rows are known, this between them. */
-struct pace {
-    double t_last, row_ms, token_ms; /* when the last proposal began; one row of a chain; one token of the text */
-    size_t n_new;                    /* tokens since then */
 };
 
 /* One chain on its way. */
@@ -42,8 +27,7 @@ struct shadow {
     struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
-    struct lead lead[N_LEAD];
-    struct pace pace;
+    struct chain_stop stop;
     struct chain chain[MAX_CHAINS];
     int n_layer, n_row; /* of the model; of the running pass, where its laws are given out one by one */
 };
@@ -132,97 +116,33 @@ size_t shadow_bytes(const struct shadow *s)
     return s->few ? s->few->bytes : 0;
 }
 
-/* ---- when to stop ---- */
-
-/* Two-way probability of the first candidate against the second: it says the lead, and serves as the confidence. */
-static float conf_of(const double *p, int n)
-{
-    return n > 1 ? (float)(p[0] / (p[0] + p[1])) : 1.0f;
-}
-
-static int lead_class(float conf) /* of an entry that somebody else made, maybe: any number or none */
-{
-    if (!(conf < 1))
-        return N_LEAD - 1;
-    const double lead = conf > 0.5f ? 2 * log((double)conf / (1 - (double)conf)) : 0;
-    return lead < N_LEAD - 1 ? (int)lead : N_LEAD - 1;
-}
-
-static double chance(const struct shadow *s, float conf)
-{
-    const struct lead *l = &s->lead[lead_class(conf)];
-    const double before = 0.5 + 0.5 * (double)conf, weight = 4;
-    return (l->right + weight * before) / (l->tried + weight);
-}
-
-/* The least chance that is worth a row: nothing is known at first, and then everything above a half is. */
-static double worth(const struct pace *p)
-{
-    const double w = p->token_ms > 0 ? ROW_MORE * p->row_ms / p->token_ms : 0.5;
-    return fmin(fmax(w, 0.05), 0.95);
-}
-
-static void mean(double *m, double x)
-{
-    *m = *m > 0 ? *m + 0.1 * (x - *m) : x;
-}
-
-static void pace_begin(struct pace *p)
-{
-    const double now = clock_ms();
-    if (p->t_last > 0 && p->n_new > 0)
-        mean(&p->token_ms, (now - p->t_last) / (double)p->n_new);
-    p->t_last = now;
-    p->n_new = 0;
-}
-
-static void see(struct shadow *s, float conf, bool right)
-{
-    struct lead *l = &s->lead[lead_class(conf)];
-    if (l->tried >= MEMORY) {
-        l->right *= (MEMORY - 1) / l->tried;
-        l->tried = MEMORY - 1;
-    }
-    l->tried += 1;
-    l->right += right;
-}
-
 void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen)
 {
     for (int i = 0; i < n_seen; i++) {
-        const struct draft_seen *e = &seen[i];
-        if (e->event == SEEN_FINISHED)
-            few_rows_seen(s->few, e->tok, e->n);
-        if (e->event != SEEN_STEP)
-            continue;
-        s->pace.n_new += e->n_new;
-        if (!e->mine)
-            continue;
-        /* a chain: n_path entries were right, the next was not (or stood behind an end: rare, and no harm) */
-        for (int k = 0; k < e->tree->n && k <= e->n_path; k++)
-            see(s, e->tree->entry[k].conf, k < e->n_path);
+        if (seen[i].event == SEEN_FINISHED)
+            few_rows_seen(s->few, seen[i].tok, seen[i].n);
+        chain_see(&s->stop, &seen[i]);
     }
 }
 
 /* ---- chains ---- */
 
-/* One entry more, if the chain is worth it; whether it goes on after that. Rule R1: the stop looks at the row and at
- * entries already kept. */
+/* One entry more, if the chain is worth it; whether it goes on after that. */
 static bool grow(struct shadow *s, const struct shadow_opts *o, struct chain *c)
 {
     struct tree *t = c->tree;
     if (t->n >= c->ask->max_entries ||
         draft_row_make(&s->row, c->ask, c->path, t->n, fwd_logits(s->f, c->row), NULL) < 0 || s->row.p[0] < o->p_min)
         return false;
-    const float conf = conf_of(s->row.p, s->row.n);
+    const float conf = chain_conf(s->row.p, s->row.n);
     const int e = tree_draw(t, t->n - 1, s->row.id, s->row.p, s->row.n, &c->ask->luck);
     if (e < 0)
         return false;
     const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
     t->entry[e].conf = conf;
     c->path[e] = id;
-    c->reach *= chance(s, conf);
-    return t->n < o->n_max && t->n < c->ask->max_entries && c->reach >= (o->reach < 0 ? worth(&s->pace) : o->reach) &&
+    return t->n < o->n_max && t->n < c->ask->max_entries &&
+           chain_goes_on(&s->stop, c->ask, conf, o->reach, &c->reach) &&
            (id >= tokenizer_n_vocab(s->tok) || !tokenizer_is_end(s->tok, id));
 }
 
@@ -282,7 +202,7 @@ static int propose_some(struct shadow *s, const struct shadow_opts *o, const str
             break;
         const double t0 = clock_ms();
         if ((rc = run_rows(s, row, live, n_live, false)) == OTR_OK)
-            mean(&s->pace.row_ms, (clock_ms() - t0) / n_live);
+            chain_row_ms(&s->stop, (clock_ms() - t0) / n_live);
     }
     if (s->owns)
         shadow_end(ask, n);
@@ -293,7 +213,7 @@ int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct d
                    struct tree *out)
 {
     int rc = OTR_OK;
-    pace_begin(&s->pace);
+    chain_begin(&s->stop);
     if (!s->owns) { /* one pass for all: what it has no heads for is not drafted */
         s->f = ask->pass->f;
         fwd_set_head(s->f, shadow_head(s));

@@ -5,9 +5,7 @@
  * target are read as they are, and stand in well for the cheaper model's own. The rows of a draft are never committed.
  * INV: the target's committed K and V are not written. Drafted rows lie in reserved places behind the committed end,
  *      which the target's pass writes before it reads them; reserved pages go back before the call ends.
- * A chain ends where one row more costs more than it promises: its own time against the time that a token takes now,
- * the chance that the chain is right so far from what became of earlier rows with the same lead of the first candidate.
- * Read next: lowbit.c, exit.c, skip.c. */
+ * Read next: chain_stop.h, lowbit.c, exit.c, skip.c. */
 #ifndef OTR_DRAFT_SHADOW_H
 #define OTR_DRAFT_SHADOW_H
 

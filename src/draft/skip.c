@@ -167,7 +167,7 @@ static size_t skip_bytes(const void *self)
 
 const struct draft_method draft_skip = {.name = "skip",
                                         .about = "the target with sub-layers left out (Draft & Verify, SWIFT)",
-                                        .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS,
+                                        .flags = DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS,
                                         .open = skip_open,
                                         .close = skip_close,
                                         .propose = skip_propose,

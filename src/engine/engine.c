@@ -205,7 +205,7 @@ const float *otr_seq_logits(const struct otr_seq *s)
 }
 
 /* The layers' share of the multiply-adds of a row that has a head. */
-static double layers_share(const struct weights *w)
+static double products_share(const struct weights *w)
 {
     const double layers = weights_layer_products(w);
     return layers / (layers + (double)w->head.n_rows * w->head.n_cols);
@@ -227,7 +227,7 @@ static int append_rows(struct otr_seq *s, const int32_t *tokens, int n, bool kee
     if (rc < 0)
         return rc;
     if (e->spec)
-        control_see_prompt(e->spec->ctl, n, clock_ms() - t0, layers_share(e->m->w));
+        control_see_prompt(e->spec->ctl, n, clock_ms() - t0, products_share(e->m->w));
     fwd_commit(e->fwd, s->kv, e->path, n);
     memcpy(s->tok + s->n, tokens, (size_t)n * sizeof *tokens);
     s->n += (size_t)n;

@@ -150,6 +150,7 @@ static struct ctl_drafter describe(const struct drafter *d)
     return (struct ctl_drafter){.name = d->key,
                                 .draws = (d->flags & DRAFT_GIVE_PROBS) != 0,
                                 .runs = runs && !beside,
+                                .stops = runs && (d->flags & DRAFT_STOPS) != 0,
                                 .trees = runs && (d->flags & DRAFT_GIVE_TREE) != 0,
                                 .beside = beside,
                                 .row = guess.row,

@@ -535,16 +535,24 @@ static void judge(struct step *st, int i)
     }
 }
 
-/* The part of a pass, by the bytes it reads, that layers [0, n) are. */
-static double layers_share(const struct weights *w, int n)
+static double mat_bytes(const struct mat *m)
 {
-    const struct layer_weights *L = &w->layer[0];
-    const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
-    const double head = (double)mat_row_bytes(w->head.type, w->head.n_cols) * w->head.n_rows;
-    double layer = 0;
-    for (size_t i = 0; i < sizeof mats / sizeof *mats; i++)
-        layer += (double)mat_row_bytes(mats[i]->type, mats[i]->n_cols) * mats[i]->n_rows;
-    return n * layer / (w->hp.n_layer * layer + head);
+    return (double)mat_row_bytes(m->type, m->n_cols) * m->n_rows;
+}
+
+/* The part of a pass, by the bytes it reads, that layers [0, n) are. */
+static double bytes_share(const struct weights *w, int n)
+{
+    double first = 0, all = mat_bytes(&w->head);
+    for (int l = 0; l < w->hp.n_layer; l++) {
+        const struct layer_weights *L = &w->layer[l];
+        const struct mat *const mats[] = {&L->q, &L->k, &L->v, &L->o, &L->gate, &L->up, &L->down};
+        for (size_t i = 0; i < sizeof mats / sizeof *mats; i++) {
+            all += mat_bytes(mats[i]);
+            first += l < n ? mat_bytes(mats[i]) : 0;
+        }
+    }
+    return first / all;
 }
 
 /* A drafter in the pass also ran the first layers of the newest rows: no draft cost. */
@@ -553,7 +561,7 @@ static void share_pass(struct step *st)
     const struct spec *sp = st->e->spec;
     if (!st->pass.f)
         return;
-    const double share = layers_share(st->e->m->w, st->pass.n_layer);
+    const double share = bytes_share(st->e->m->w, st->pass.n_layer);
     st->record.early_share = share;
     double *ms = &st->record.ask_ms[st->pass_d];
     const double first = share * control_time(sp->ctl, st->n, (int)st->turn[0].r->s->n);

@@ -110,6 +110,7 @@ static struct draft_ask ask_of(const struct rig *r, int i, int n, uint64_t id)
                               .n = (size_t)n,
                               .n_prompt = N_PROMPT,
                               .max_entries = 12,
+                              .level_gain = -1,
                               .luck = tree_luck_make(rule, &key, (uint64_t)n, r->env.n_vocab),
                               .sampling = r->sp[i]};
 }

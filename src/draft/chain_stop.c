@@ -1,0 +1,94 @@
+/* Owns where a chain ends. See chain_stop.h. */
+#include "draft/chain_stop.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+
+#define ROW_MORE 1.2 /* what an entry costs beside its row: its draw, and its row of the target's pass */
+#define LEAST 0.05   /* chances that a chain goes on from, at most and at least */
+#define MOST 0.95
+#define HOPE 0.8 /* of any entry, before anything is known */
+#define MEAN 0.1 /* share of the newest in a moving mean */
+enum {
+    MEMORY = 128, /* entries of a lead */
+    PRIOR = 4,    /* entries that a first guess counts as */
+};
+
+float chain_conf(const double *p, int n)
+{
+    return n > 1 ? (float)(p[0] / (p[0] + p[1])) : 1.0f;
+}
+
+/* In half nats. */
+static int lead_class(float conf) /* of an entry that somebody else made, maybe: any number or none */
+{
+    if (!(conf < 1))
+        return CHAIN_LEADS - 1;
+    const double lead = conf > 0.5f ? 2 * log((double)conf / (1 - (double)conf)) : 0;
+    return lead < CHAIN_LEADS - 1 ? (int)lead : CHAIN_LEADS - 1;
+}
+
+static double chance(const struct chain_count *c, double before)
+{
+    return (c->right + PRIOR * before) / (c->tried + PRIOR);
+}
+
+/* The least chance that is worth a row: nothing is known at first, and then everything above a half is. */
+static double worth(const struct chain_stop *s)
+{
+    return s->token_ms > 0 ? ROW_MORE * s->row_ms / s->token_ms : 0.5;
+}
+
+static void mean(double *m, double x)
+{
+    *m = *m > 0 ? *m + MEAN * (x - *m) : x;
+}
+
+void chain_begin(struct chain_stop *s)
+{
+    const double now = clock_ms();
+    if (s->t_last > 0 && s->n_new > 0)
+        mean(&s->token_ms, (now - s->t_last) / (double)s->n_new);
+    s->t_last = now;
+    s->n_new = 0;
+}
+
+void chain_row_ms(struct chain_stop *s, double ms)
+{
+    mean(&s->row_ms, ms);
+}
+
+bool chain_goes_on(const struct chain_stop *s, const struct draft_ask *ask, float conf, double least, double *reach)
+{
+    *reach *= chance(&s->lead[lead_class(conf)], conf < 1 ? (double)conf : 1);
+    if (least >= 0 || ask->level_gain < 0)
+        return *reach >= least;
+    const double next = *reach * chance(&s->all, HOPE), /* that of an entry which is not seen yet */
+        need = ask->level_gain > 0 ? ask->level_gain : worth(s);
+    return next >= fmin(fmax(need, LEAST), MOST);
+}
+
+static void see(struct chain_count *c, bool right)
+{
+    if (c->tried >= MEMORY) {
+        c->right *= (MEMORY - 1) / c->tried;
+        c->tried = MEMORY - 1;
+    }
+    c->tried += 1;
+    c->right += right;
+}
+
+void chain_see(struct chain_stop *s, const struct draft_seen *seen)
+{
+    if (seen->event != SEEN_STEP)
+        return;
+    s->n_new += seen->n_new;
+    if (!seen->mine)
+        return;
+    /* a chain: n_path entries were right, the next was not (or stood behind an end: rare, and no harm) */
+    for (int k = 0; k < seen->tree->n && k <= seen->n_path; k++) {
+        see(&s->lead[lead_class(seen->tree->entry[k].conf)], k < seen->n_path);
+        see(&s->all, k < seen->n_path);
+    }
+}

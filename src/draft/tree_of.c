@@ -168,7 +168,7 @@ static size_t tree_of_bytes(const void *self)
 const struct draft_method draft_tree_of = {
     .name = "tree",
     .about = "trees out of a model's laws: model=FILE,build=opt|eagle2|dyspec|...",
-    .flags = DRAFT_GIVE_TREE | DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL,
+    .flags = DRAFT_GIVE_TREE | DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL | DRAFT_STOPS,
     .open = tree_of_open,
     .close = tree_of_close,
     .prepare = tree_of_prepare,

@@ -88,9 +88,9 @@ int le_every_rule(const struct le_rig *r, long n, int stride)
 int le_models(const struct le_rig *r, long n)
 {
     /* WHY reach: they stop by time else, and a verdict must repeat. Above 0: by the rows (rule R1) */
-    static const char *const method[] = {"lowbit:type=Q4_0,reach=0", "lowbit:type=Q4_0,reach=0.4", "skip:set=a,reach=0,p_min=0",
-                                         "skip:set=f,reach=0,p_min=0", "lowbit:type=Q8_0,reach=0,rows=3",
-                                         "skip:set=f,reach=0,p_min=0,rows=2"};
+    static const char *const method[] = {"lowbit:type=Q4_0,reach=0",        "lowbit:type=Q4_0,reach=0.4",
+                                         "skip:set=a,reach=0,p_min=0",      "skip:set=f,reach=0,p_min=0",
+                                         "lowbit:type=Q8_0,reach=0,rows=3", "skip:set=f,reach=0,p_min=0,rows=2"};
     static const enum accept_rule rule[] = {RULE_GUMBEL, RULE_RATIO, RULE_MULTI, RULE_BLOCK, RULE_TRAVERSAL};
     enum {
         N_METHOD = sizeof method / sizeof *method,

@@ -217,7 +217,8 @@ static void test_wrapped_flags(void **state)
     } ways[] = {
         {"lowbit", DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS},
         {"delay:of=lowbit,ms=0", DRAFT_NEED_TARGET | DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS | DRAFT_WRAPPER},
-        {"trace:of=fault,of=draft,file=/dev/null,model=" STORIES, DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS | DRAFT_WRAPPER},
+        {"trace:of=fault,of=draft,file=/dev/null,model=" STORIES,
+         DRAFT_RUNS_MODEL | DRAFT_GIVE_PROBS | DRAFT_STOPS | DRAFT_WRAPPER},
         {"fault:of=suffix,every=3", DRAFT_WRAPPER},
         {"fault:of=recycle", DRAFT_NEED_DIST | DRAFT_GIVE_TREE | DRAFT_WRAPPER}};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "draft/lm.h"
 #include "support/draft_rig.h"
 #include "support/equal.h"
 #include "support/model_rig.h"
@@ -147,6 +148,8 @@ static void test_refused(void **state)
     mr_refused(e, "draft", ":model=/nowhere/x.gguf", OTR_E_IO, "cannot read model");
     snprintf(params, sizeof params, ":model=%s,p_min=2", q8);
     mr_refused(e, "draft", params, OTR_E_ARG, "p_min");
+    snprintf(params, sizeof params, ":model=%s,reach=2", q8);
+    mr_refused(e, "draft", params, OTR_E_ARG, "reach");
     dr_tmp_file(broken, sizeof broken);
     snprintf(params, sizeof params, ":model=%s", broken);
     mr_refused(e, "draft", params, OTR_E_FORMAT, "the file is empty");
@@ -196,13 +199,39 @@ static void test_loaded_once(void **state)
     otr_model_close(m);
 }
 
+/* What a drafter is thought to cost before it is measured: its bytes, and for a prompt its products, those of eight
+ * bits at half of a float's. */
+static void test_guess(void **state)
+{
+    (void)state;
+    if (access(STORIES, R_OK) != 0) {
+        printf("SKIPPED: %s is not there\n", STORIES);
+        skip();
+    }
+    const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = 64};
+    struct otr_model *m;
+    struct otr_engine *e;
+    assert_int_equal(otr_model_open(&m, STORIES, NULL, NULL), OTR_OK);
+    assert_int_equal(otr_engine_create(&e, m, &eo, NULL), OTR_OK);
+    struct draft_host host = mr_host(e, 64, 1);
+    for (int fewer = 0; fewer < 2; fewer++) {
+        struct lm *lm;
+        assert_int_equal(lm_open(&lm, &host, &(struct lm_opts){.path = fewer ? q8 : STORIES}, NULL), OTR_OK);
+        const struct draft_guess g = lm_guess(lm);
+        assert_true(fewer ? g.row > 0.2 && g.row < 0.6 : g.row == 1);
+        assert_true(g.prompt == (fewer ? 0.5 : 1));
+        lm_close(lm);
+    }
+    lm_files_destroy(host.files);
+    otr_engine_destroy(e);
+    otr_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories),
-        cmocka_unit_test(test_smollm2),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_loaded_once),
+        cmocka_unit_test(test_stories),     cmocka_unit_test(test_smollm2), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_loaded_once), cmocka_unit_test(test_guess),
     };
     return cmocka_run_group_tests(tests, make_drafters, remove_drafters);
 }

@@ -229,8 +229,9 @@ static int run_way(struct proof *u, struct spec_rig *r, int i, int block, struct
     const int turn = i + block + r->warm;
     const struct sr_way way = {.method = strcmp(w->name, "auto") ? w->spec : NULL,
                                .n_batch = 1 + (3 * i + block + 4 * r->warm) % 8,
+                               /* WHY fixed mostly: a controller does not ask a model that cannot pay */
                                .draft_fixed = w->hostile             ? 16
-                                              : w->model && turn % 2 ? 6
+                                              : w->model && turn % 4 ? 3 + turn % 5
                                                                      : 0,
                                .predict = strcmp(w->name, "auto") != 0,
                                .seed = 7 + (uint64_t)block};

@@ -69,6 +69,21 @@ bool chain_goes_on(const struct chain_stop *s, const struct draft_ask *ask, floa
     return next >= fmin(fmax(need, LEAST), MOST);
 }
 
+bool chain_grow(const struct chain_stop *s, const struct chain_opts *o, const struct draft_ask *ask,
+                const struct draft_row *row, const struct tokenizer *tok, struct tree *t, double *reach)
+{
+    if (row->p[0] < o->p_min)
+        return false;
+    const float conf = chain_conf(row->p, row->n);
+    const int e = tree_draw(t, t->n - 1, row->id, row->p, row->n, &ask->luck);
+    if (e < 0)
+        return false;
+    const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
+    t->entry[e].conf = conf;
+    return t->n < o->n_max && t->n < ask->max_entries && chain_goes_on(s, ask, conf, o->reach, reach) &&
+           (id >= tokenizer_n_vocab(tok) || !tokenizer_is_end(tok, id));
+}
+
 static void see(struct chain_count *c, bool right)
 {
     if (c->tried >= MEMORY) {

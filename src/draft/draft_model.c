@@ -19,7 +19,7 @@ struct draft_model {
     struct few_rows *few; /* NULL: the whole head */
     struct draft_row row;
     const struct tokenizer *tok;
-    double p_min, least; /* least: see chain_goes_on */
+    struct chain_opts o;
     struct chain_stop stop;
 };
 
@@ -60,8 +60,9 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
     if (!d)
         return OTR_FAIL(err, NOMEM, "no memory for a drafter");
     d->tok = env->tok;
-    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->p_min, err)) == OTR_OK &&
-        (rc = draft_param_real(env, "reach", -1, -1, 1, &d->least, err)) == OTR_OK)
+    d->o.n_max = TREE_MAX;
+    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->o.p_min, err)) == OTR_OK &&
+        (rc = draft_param_real(env, "reach", -1, -1, 1, &d->o.reach, err)) == OTR_OK)
         rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
         rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
@@ -99,17 +100,7 @@ static bool draw_next(struct draft_model *d, const struct draft_ask *a, int row,
     int32_t path[TREE_MAX];
     for (int i = 0; i < t->n; i++)
         path[i] = t->entry[i].token;
-    if (!model_law(d, a, path, t->n, row) || d->row.p[0] < d->p_min)
-        return false;
-    const float conf = chain_conf(d->row.p, d->row.n);
-    const int e = tree_draw(t, t->n - 1, d->row.id, d->row.p, d->row.n, &a->luck);
-    if (e < 0)
-        return false;
-    t->entry[e].conf = conf;
-    if (t->n == a->max_entries || !chain_goes_on(&d->stop, a, conf, d->least, reach))
-        return false;
-    const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
-    return id >= tokenizer_n_vocab(d->tok) || !tokenizer_is_end(d->tok, id);
+    return model_law(d, a, path, t->n, row) && chain_grow(&d->stop, &d->o, a, &d->row, d->tok, t, reach);
 }
 
 static int model_propose(void *self, const struct draft_ask *ask, int n_ask, struct tree *out)

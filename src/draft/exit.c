@@ -13,7 +13,7 @@
 
 struct early {
     struct shadow *shadow;
-    struct shadow_opts o;
+    struct chain_opts o;
 };
 
 static void exit_close(void *self)

@@ -20,7 +20,7 @@
 struct lowbit {
     struct weights *w;
     struct shadow *shadow;
-    struct shadow_opts o;
+    struct chain_opts o;
     struct lm_files *files; /* that count its weights */
 };
 

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "draft/chain_stop.h"
-#include "draft/draft_row.h"
 
 enum {
     MAX_CHAINS = FWD_MAX_LOGITS, /* of one pass */
@@ -32,7 +30,7 @@ struct shadow {
     int n_layer, n_row; /* of the model; of the running pass, where its laws are given out one by one */
 };
 
-int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err)
+int shadow_params(struct chain_opts *o, const struct draft_env *env, struct otr_err *err)
 {
     int rc = draft_param_int(env, "n_max", 16, 1, TREE_MAX, &o->n_max, err);
     if (rc == OTR_OK)
@@ -128,22 +126,16 @@ void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen)
 /* ---- chains ---- */
 
 /* One entry more, if the chain is worth it; whether it goes on after that. */
-static bool grow(struct shadow *s, const struct shadow_opts *o, struct chain *c)
+static bool grow(struct shadow *s, const struct chain_opts *o, struct chain *c)
 {
     struct tree *t = c->tree;
-    if (t->n >= c->ask->max_entries ||
-        draft_row_make(&s->row, c->ask, c->path, t->n, fwd_logits(s->f, c->row), NULL) < 0 || s->row.p[0] < o->p_min)
+    const int n = t->n;
+    if (n >= c->ask->max_entries || draft_row_make(&s->row, c->ask, c->path, n, fwd_logits(s->f, c->row), NULL) < 0)
         return false;
-    const float conf = chain_conf(s->row.p, s->row.n);
-    const int e = tree_draw(t, t->n - 1, s->row.id, s->row.p, s->row.n, &c->ask->luck);
-    if (e < 0)
-        return false;
-    const int32_t id = t->entry[e].token; /* may be of the embedding's padding */
-    t->entry[e].conf = conf;
-    c->path[e] = id;
-    return t->n < o->n_max && t->n < c->ask->max_entries &&
-           chain_goes_on(&s->stop, c->ask, conf, o->reach, &c->reach) &&
-           (id >= tokenizer_n_vocab(s->tok) || !tokenizer_is_end(s->tok, id));
+    const bool more = chain_grow(&s->stop, o, c->ask, &s->row, s->tok, t, &c->reach);
+    if (t->n > n)
+        c->path[n] = t->entry[n].token;
+    return more;
 }
 
 /* Runs the rows of n chains, which then know theirs. */
@@ -176,7 +168,7 @@ void shadow_end(const struct draft_ask *ask, int n_ask)
         kv_truncate(ask[i].kv, kv_len(ask[i].kv));
 }
 
-static int propose_some(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n,
+static int propose_some(struct shadow *s, const struct chain_opts *o, const struct draft_ask *ask, int n,
                         struct tree *out)
 {
     struct fwd_row row[MAX_CHAINS] = {{0}};
@@ -209,7 +201,7 @@ static int propose_some(struct shadow *s, const struct shadow_opts *o, const str
     return rc == OTR_E_LIMIT ? OTR_OK : rc; /* no page for more: what there is may still be right */
 }
 
-int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n_ask,
+int shadow_propose(struct shadow *s, const struct chain_opts *o, const struct draft_ask *ask, int n_ask,
                    struct tree *out)
 {
     int rc = OTR_OK;

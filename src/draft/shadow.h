@@ -9,16 +9,12 @@
 #ifndef OTR_DRAFT_SHADOW_H
 #define OTR_DRAFT_SHADOW_H
 
+#include "draft/chain_stop.h"
 #include "draft/few_rows.h"
 
-struct shadow_opts {
-    int n_max;    /* entries of a chain */
-    double p_min; /* stop before a token whose row is less sure than this */
-    double reach; /* stop when a chain is less likely than this to be right so far; below 0: by time */
-};
 /* n_max=, p_min=, reach= of a method that drafts with a shadow; rows=, freq= of its head. */
 #define SHADOW_PARAMS "n_max", "p_min", "reach", FEW_ROWS_PARAMS
-int shadow_params(struct shadow_opts *o, const struct draft_env *env, struct otr_err *err);
+int shadow_params(struct chain_opts *o, const struct draft_env *env, struct otr_err *err);
 
 struct shadow;
 /* w: of the target's shape; they and the env's pool and KV must outlive it. head: the type of a short head. */
@@ -31,7 +27,7 @@ struct fwd *shadow_fwd(struct shadow *s);
 const struct mat *shadow_head(const struct shadow *s); /* of its drafts, for fwd_set_head */
 size_t shadow_bytes(const struct shadow *s);           /* weights of its own */
 /* A chain for each ask, whose trees come cleared. Negative: the pass failed; what was drafted before stays. */
-int shadow_propose(struct shadow *s, const struct shadow_opts *o, const struct draft_ask *ask, int n_ask,
+int shadow_propose(struct shadow *s, const struct chain_opts *o, const struct draft_ask *ask, int n_ask,
                    struct tree *out);
 void shadow_observe(struct shadow *s, const struct draft_seen *seen, int n_seen);
 

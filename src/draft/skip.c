@@ -22,7 +22,7 @@ struct skip {
     const struct weights *w;
     const char *dir;
     struct shadow *shadow;
-    struct shadow_opts o;
+    struct chain_opts o;
     bool moves;             /* the stop */
     double th, rate;        /* the stop; running share of drafted tokens that were right */
     int n_search;           /* tries left */

@@ -133,7 +133,7 @@ static double line(const struct time_model *m, int rows, int class)
 /* Passes that a ratio counts as: fewer, the longer ago they were. */
 static double weight(const struct time_model *m, const struct tm_ratio *r)
 {
-    return r->n < 1 ? r->n : fmin(r->n, MEMORY) / fmax((double)(m->n - r->last) / FRESH, 1);
+    return fmin(r->n, MEMORY) / fmax((double)(m->n - r->last) / FRESH, 1);
 }
 
 /* x: what it was in a pass; start: what was expected. */

@@ -3,13 +3,10 @@
 
 #include <math.h>
 
-#include "base/clock.h"
-
-#define ROW_MORE 1.2 /* what an entry costs beside its row: its draw, and its row of the target's pass */
-#define LEAST 0.05   /* chances that a chain goes on from, at most and at least */
+#define LEAST 0.05 /* chances that a chain goes on from, at most and at least */
 #define MOST 0.95
-#define HOPE 0.8 /* of any entry, before anything is known */
-#define MEAN 0.1 /* share of the newest in a moving mean */
+#define HOPE 0.8  /* of any entry, before anything is known */
+#define WORTH 0.5 /* what an entry must promise while nobody knows what it costs: a first draft */
 enum {
     MEMORY = 128, /* entries of a lead */
     PRIOR = 4,    /* entries that a first guess counts as */
@@ -34,38 +31,13 @@ static double chance(const struct chain_count *c, double before)
     return (c->right + PRIOR * before) / (c->tried + PRIOR);
 }
 
-/* The least chance that is worth a row: nothing is known at first, and then everything above a half is. */
-static double worth(const struct chain_stop *s)
-{
-    return s->token_ms > 0 ? ROW_MORE * s->row_ms / s->token_ms : 0.5;
-}
-
-static void mean(double *m, double x)
-{
-    *m = *m > 0 ? *m + MEAN * (x - *m) : x;
-}
-
-void chain_begin(struct chain_stop *s)
-{
-    const double now = clock_ms();
-    if (s->t_last > 0 && s->n_new > 0)
-        mean(&s->token_ms, (now - s->t_last) / (double)s->n_new);
-    s->t_last = now;
-    s->n_new = 0;
-}
-
-void chain_row_ms(struct chain_stop *s, double ms)
-{
-    mean(&s->row_ms, ms);
-}
-
 bool chain_goes_on(const struct chain_stop *s, const struct draft_ask *ask, float conf, double least, double *reach)
 {
     *reach *= chance(&s->lead[lead_class(conf)], conf < 1 ? (double)conf : 1);
     if (least >= 0 || ask->level_gain < 0)
         return *reach >= least;
     const double next = *reach * chance(&s->all, HOPE), /* that of an entry which is not seen yet */
-        need = ask->level_gain > 0 ? ask->level_gain : worth(s);
+        need = ask->level_gain > 0 ? ask->level_gain : WORTH;
     return next >= fmin(fmax(need, LEAST), MOST);
 }
 
@@ -96,10 +68,7 @@ static void see(struct chain_count *c, bool right)
 
 void chain_see(struct chain_stop *s, const struct draft_seen *seen)
 {
-    if (seen->event != SEEN_STEP)
-        return;
-    s->n_new += seen->n_new;
-    if (!seen->mine)
+    if (seen->event != SEEN_STEP || !seen->mine)
         return;
     /* a chain: n_path entries were right, the next was not (or stood behind an end: rare, and no harm) */
     for (int k = 0; k < seen->tree->n && k <= seen->n_path; k++) {

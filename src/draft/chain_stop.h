@@ -1,9 +1,9 @@
 /* Where a chain ends: where one entry more costs more than it promises.
  *
  * In: rows as they are drawn from, one after the other; what became of the entries. Out: whether to go on. What an
- * entry must promise is the controller's figure (draft_ask.level_gain), or else the drafter's own time for a row
- * against the time that a token takes now. How likely it is: from what became of earlier entries with the same lead of
- * the first candidate over the second. Rule R1: rows and entries already kept are looked at, never the token to come.
+ * entry must promise is the controller's figure (draft_ask.level_gain). How likely it is: from what became of earlier
+ * entries with the same lead of the first candidate over the second. Rule R1: rows and entries already kept are looked
+ * at, never the token to come.
  * SRC: methods/17 (adaptive stop), verification-law.md 2. Read next: shadow.c, draft_model.c. */
 #ifndef OTR_DRAFT_CHAIN_STOP_H
 #define OTR_DRAFT_CHAIN_STOP_H
@@ -23,13 +23,8 @@ struct chain_count {
 };
 struct chain_stop {
     struct chain_count lead[CHAIN_LEADS], all;
-    /* Moving times, in ms. WHY not the controller's alone: it need not know them (a fixed length, a first draft). */
-    double t_last, row_ms, token_ms; /* when the last proposal began; one row of a chain; one token of the text */
-    size_t n_new;                    /* tokens since then */
 };
 
-void chain_begin(struct chain_stop *s);             /* a proposal begins */
-void chain_row_ms(struct chain_stop *s, double ms); /* of one more row of one chain */
 /* A row's confidence, for tree_entry.conf: of the first candidate beside the second alone. p [n] falls. */
 float chain_conf(const double *p, int n);
 /* Whether a chain goes on behind an entry of this confidence. *reach, from 1 on: the chance that all of it is right.

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "draft/chain_stop.h"
 #include "draft/draft_row.h"
 #include "draft/few_rows.h"
@@ -114,7 +113,6 @@ static int model_propose(void *self, const struct draft_ask *ask, int n_ask, str
         return OTR_E_LIMIT;
     for (int i = 0; i < n_ask; i++)
         reach[i] = 1;
-    chain_begin(&d->stop);
     fill_items(ask, n_ask, items);
     int rc = lm_begin(d->lm, items, n_ask, NULL);
     do {
@@ -126,9 +124,7 @@ static int model_propose(void *self, const struct draft_ask *ask, int n_ask, str
                 rows[n++] = (struct lm_row){items[i].row, out[i].entry[out[i].n - 1].token};
             items[i].row = go_on ? 0 : -1; /* its new row's number is not known yet */
         }
-        const double t0 = clock_ms();
         if (rc >= 0 && n > 0 && (rc = lm_more(d->lm, rows, n, NULL)) >= 0) {
-            chain_row_ms(&d->stop, (clock_ms() - t0) / n);
             for (int i = 0, at = rc; i < n_ask; i++)
                 if (items[i].row >= 0)
                     items[i].row = at++;

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
-
 enum {
     MAX_CHAINS = FWD_MAX_LOGITS, /* of one pass */
 };
@@ -192,9 +190,7 @@ static int propose_some(struct shadow *s, const struct chain_opts *o, const stru
         }
         if ((n_live = m) == 0)
             break;
-        const double t0 = clock_ms();
-        if ((rc = run_rows(s, row, live, n_live, false)) == OTR_OK)
-            chain_row_ms(&s->stop, (clock_ms() - t0) / n_live);
+        rc = run_rows(s, row, live, n_live, false);
     }
     if (s->owns)
         shadow_end(ask, n);
@@ -205,7 +201,6 @@ int shadow_propose(struct shadow *s, const struct chain_opts *o, const struct dr
                    struct tree *out)
 {
     int rc = OTR_OK;
-    chain_begin(&s->stop);
     if (!s->owns) { /* one pass for all: what it has no heads for is not drafted */
         s->f = ask->pass->f;
         fwd_set_head(s->f, shadow_head(s));

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "draft/beside.h"
+#include "draft/lm.h"
 
 struct async {
     struct beside *b;
@@ -42,15 +43,16 @@ static int leave_default(const struct pool *target, int n_own)
 
 static int async_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const known[] = {"model", "p_min",    "fan",     "depth", "threads",
-                                        "leave", "exponent", "wait_ms", "nap_ms"};
+    static const char *const known[] = {"model",   "context", "p_min",    "fan",     "depth",
+                                        "threads", "leave",   "exponent", "wait_ms", "nap_ms"};
     struct beside_opts o = {.path = draft_param_get(env, "model")};
     int rc = draft_param_check(env, known, sizeof known / sizeof *known, err), leave = 0;
     if (rc < 0)
         return rc;
     if (!o.path)
         return OTR_FAIL(err, ARG, "no model to draft with (--spec async): give model=FILE");
-    if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &o.p_min, err)) < 0 ||
+    if ((rc = lm_context_param(env, &o.n_read, err)) < 0 ||
+        (rc = draft_param_real(env, "p_min", 0, 0, 1, &o.p_min, err)) < 0 ||
         (rc = draft_param_int(env, "fan", 6, 1, 32, &o.fan, err)) < 0 ||
         (rc = draft_param_int(env, "depth", 8, 1, TREE_MAX, &o.depth, err)) < 0 ||
         (rc = draft_param_int(env, "threads", 1, 1, POOL_MAX_THREADS, &o.n_threads, err)) < 0 ||

@@ -473,7 +473,7 @@ static int take_memory(struct beside *b, struct otr_err *err)
 static int open_model(struct beside *b, const struct draft_env *env, struct otr_err *err)
 {
     const struct draft_host *host = env->host;
-    int rc = lm_open(&b->lm, host, &(struct lm_opts){.path = b->o.path, .pool = b->pool}, err);
+    int rc = lm_open(&b->lm, host, &(struct lm_opts){.path = b->o.path, .pool = b->pool, .n_read = b->o.n_read}, err);
     if (rc == OTR_OK && lm_tokenizer(b->lm))
         rc = lm_check_vocabulary(env->tok, lm_tokenizer(b->lm), b->o.path, err);
     if (rc < 0)

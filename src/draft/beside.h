@@ -16,7 +16,7 @@
 
 struct beside_opts {
     const char *path;
-    int n_threads;          /* of its passes */
+    int n_threads, n_read;  /* of its passes; lm_opts.n_read */
     int fan, depth;         /* outcomes prepared for at a time, tokens of a draft for each */
     double p_min, exponent; /* exponent 0: measured */
     double wait_ms;         /* how long it may be waited for when the target's pass is over; 0: not at all */

@@ -132,6 +132,7 @@ struct draft_laws {
  * 0: not known. */
 struct draft_guess {
     double row, prompt;
+    int reads; /* tokens that it catches up with at most; 0: all */
 };
 
 struct draft_method {

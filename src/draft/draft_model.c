@@ -1,10 +1,10 @@
 /* draft: a smaller model of the same vocabulary writes on; the target checks.
  *
- * In: model=FILE, a GGUF; rows=N, freq=FILE: a short head (few_rows.h). Out: a chain a sequence, drawn token by token
- * from the model's own law; all sequences' next rows run in one pass. A chain ends at the budget, where one entry more
- * is not worth its time (reach: chain_stop.h), before a token that the model is not sure of (p_min: rule R1, the row is
- * looked at, not the token), and behind an end of text. Rows that the target accepts are not computed again. SRC:
- * Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h, draft_row.h. */
+ * In: model=FILE, a GGUF; context=N: lm.h; rows=N, freq=FILE: a short head (few_rows.h). Out: a chain a sequence, drawn
+ * token by token from the model's own law; all sequences' next rows run in one pass. A chain ends at the budget, where
+ * one entry more is not worth its time (reach: chain_stop.h), before a token that the model is not sure of (p_min: rule
+ * R1, the row is looked at, not the token), and behind an end of text. Rows that the target accepts are not computed
+ * again. SRC: Leviathan et al. 2023, Chen et al. 2023; methods/09. Read next: lm.h, draft_row.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,9 +46,16 @@ static int open_rows(struct draft_model *d, const struct draft_env *env, struct 
     return draft_row_few(&d->row, d->few->id, d->few->n, k, env->host->pool, err);
 }
 
+static int open_model(struct draft_model *d, const struct draft_env *env, const char *path, struct otr_err *err)
+{
+    struct lm_opts lo = {.path = path};
+    const int rc = lm_context_param(env, &lo.n_read, err);
+    return rc < 0 ? rc : lm_open(&d->lm, env->host, &lo, err);
+}
+
 static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const known[] = {"model", "p_min", "reach", FEW_ROWS_PARAMS};
+    static const char *const known[] = {"model", "context", "p_min", "reach", FEW_ROWS_PARAMS};
     const char *path = draft_param_get(env, "model");
     int rc = draft_param_check(env, known, sizeof known / sizeof *known, err);
     if (rc < 0)
@@ -62,7 +69,7 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
     d->o.n_max = TREE_MAX;
     if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->o.p_min, err)) == OTR_OK &&
         (rc = draft_param_real(env, "reach", -1, -1, 1, &d->o.reach, err)) == OTR_OK)
-        rc = lm_open(&d->lm, env->host, &(struct lm_opts){.path = path}, err);
+        rc = open_model(d, env, path, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
         rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
     if (rc == OTR_OK)
@@ -194,14 +201,15 @@ static struct draft_guess model_guess(const void *self)
 
 static const struct draft_laws model_laws = {.begin = model_begin, .more = model_more, .law = model_law};
 
-const struct draft_method draft_draft = {.name = "draft",
-                                         .about = "a smaller model of the same vocabulary: model=FILE",
-                                         .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL | DRAFT_STOPS,
-                                         .open = model_open,
-                                         .close = model_close,
-                                         .prepare = model_prepare,
-                                         .propose = model_propose,
-                                         .observe = model_observe,
-                                         .bytes = model_bytes,
-                                         .guess = model_guess,
-                                         .laws = &model_laws};
+const struct draft_method draft_draft = {
+    .name = "draft",
+    .about = "a smaller model of the same vocabulary: model=FILE; context=N: of the last N tokens",
+    .flags = DRAFT_GIVE_PROBS | DRAFT_NEED_FILE | DRAFT_RUNS_MODEL | DRAFT_STOPS,
+    .open = model_open,
+    .close = model_close,
+    .prepare = model_prepare,
+    .propose = model_propose,
+    .observe = model_observe,
+    .bytes = model_bytes,
+    .guess = model_guess,
+    .laws = &model_laws};

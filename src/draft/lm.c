@@ -1,8 +1,9 @@
 /* Owns a causal model that drafts: which tokens its cache holds for each sequence, and the rows of the running pass.
  * See lm.h; read next: lm_files.c, draft_model.c.
  *
- * INV: the cache of a sequence holds the first n of its tokens, and nothing that was drafted unless lm_follow saw the
- * text take it. The rows of a pass are a tree below what its sequence held when the pass began. */
+ * INV: the cache of a sequence holds n of its tokens, from the one at `skip` on, and nothing that was drafted unless
+ * lm_follow saw the text take it. The rows of a pass are a tree below what its sequence held when the pass began. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +20,10 @@ enum {
 struct lm_seq {
     uint64_t id;
     struct kv_seq *kv;
+    int skip;     /* tokens at the beginning of its history that were never read */
     int n;        /* tokens in the cache */
     long used;    /* tick of the last lm_begin that asked for it */
-    int32_t *tok; /* [n_ctx] the first n are in the cache */
+    int32_t *tok; /* [n_ctx] the first n are in the cache: the history from skip on */
 };
 
 struct lm {
@@ -30,7 +32,7 @@ struct lm {
     struct lm_files *files;      /* that count its cache */
     struct kv *kv;
     struct fwd *fwd;
-    int n_ctx, n_page, cap_seq, n_seq;
+    int n_ctx, n_read, n_page, cap_seq, n_seq;
     struct lm_seq **seq; /* [cap_seq] */
     long tick;
     uint64_t n_run; /* rows so far */
@@ -91,6 +93,11 @@ static int lm_alloc(struct lm *m, const struct draft_host *host, struct pool *po
     return fwd_create(&m->fwd, m->w, pool ? pool : host->pool, m->kv, &(struct fwd_opts){m->cap_row, m->n_ctx}, err);
 }
 
+int lm_context_param(const struct draft_env *env, int *n_read, struct otr_err *err)
+{
+    return draft_param_int(env, "context", 0, 0, 1000000, n_read, err);
+}
+
 int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts *o, struct otr_err *err)
 {
     if (!host)
@@ -100,6 +107,7 @@ int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts
         return OTR_FAIL(err, NOMEM, "no memory for a drafter's model");
     int rc = OTR_OK;
     m->target = host->weights;
+    m->n_read = o->n_read > 0 ? o->n_read : INT_MAX;
     m->w = o->weights ? o->weights : host->weights;
     if (o->path && !gguf_is_file(host->weights->g, o->path)) {
         const struct lm_file *f = NULL;
@@ -178,7 +186,8 @@ static double prompt_cost(const struct weights *w)
 struct draft_guess lm_guess(const struct lm *m)
 {
     return (struct draft_guess){.row = (double)weights_bytes(m->w) / (double)weights_bytes(m->target),
-                                .prompt = prompt_cost(m->w) / prompt_cost(m->target)};
+                                .prompt = prompt_cost(m->w) / prompt_cost(m->target),
+                                .reads = m->n_read};
 }
 
 uint64_t lm_rows_run(const struct lm *m)
@@ -230,10 +239,11 @@ static bool evict(struct lm *m)
     return old >= 0;
 }
 
+/* How many tokens of the cache are those of a history. */
 static int common(const struct lm_seq *s, const int32_t *tok, int n)
 {
     int k = 0;
-    while (k < s->n && k < n && s->tok[k] == tok[k])
+    while (k < s->n && s->skip + k < n && s->tok[k] == tok[s->skip + k])
         k++;
     return k;
 }
@@ -247,14 +257,14 @@ static int child_of(const struct lm *m, const struct lm_seq *s, int parent, int3
     return -1;
 }
 
-/* The cache of s becomes a beginning of tok [n]: what it holds of it already, and drafted rows that it follows. */
+/* The cache of s becomes a piece of tok [n]: what it holds of it already, and drafted rows that it follows. */
 static void settle(struct lm *m, struct lm_seq *s, const int32_t *tok, int n)
 {
     int path[CHUNK], len = 0; /* at least TAIL + 1 + TREE_MAX */
     const int same = common(s, tok, n);
     if (same == s->n)
-        for (int row = FWD_END; len < CHUNK && s->n + len < n; len++) {
-            if ((row = child_of(m, s, row, tok[s->n + len])) < 0)
+        for (int row = FWD_END; len < CHUNK && s->skip + s->n + len < n; len++) {
+            if ((row = child_of(m, s, row, tok[s->skip + s->n + len])) < 0)
                 break;
             path[len] = row;
         }
@@ -263,7 +273,8 @@ static void settle(struct lm *m, struct lm_seq *s, const int32_t *tok, int n)
         kv_truncate(s->kv, same);
     else if (len > 0)
         fwd_commit(m->fwd, s->kv, path, len);
-    memcpy(s->tok + same, tok + same, (size_t)len * sizeof *tok);
+    memcpy(s->tok + same, tok + s->skip + same,
+           (size_t)len * sizeof *tok); /* none where the history ends before skip */
     s->n = same + len;
 }
 
@@ -301,9 +312,11 @@ static struct lm_seq *seq_new(struct lm *m, uint64_t id, const int32_t *tok, int
         seq_free(s);
         return NULL;
     }
-    if (from)
+    if (from) {
         kv_truncate(s->kv, same);
-    memcpy(s->tok, tok, (size_t)same * sizeof *tok);
+        s->skip = from->skip;
+        memcpy(s->tok, from->tok, (size_t)same * sizeof *tok);
+    }
     s->n = same;
     s->id = id;
     return m->seq[m->n_seq++] = s;
@@ -319,7 +332,7 @@ struct turn {
 
 static int missing(const struct turn *t)
 {
-    return (int)t->it->n - 1 - t->s->n;
+    return (int)t->it->n - 1 - t->s->skip - t->s->n;
 }
 
 /* Gives up the last turn that is still in, so that the others have its pages. */
@@ -347,7 +360,7 @@ static void add_rows(struct lm *m, const struct turn *turn, int n, bool last)
         if (!last && take > CHUNK - m->n_row)
             take = CHUNK - m->n_row;
         for (int k = 0; k < take; k++) {
-            m->row[m->n_row] = (struct lm_row){k ? m->n_row - 1 : FWD_END, turn[i].it->tok[s->n + k]};
+            m->row[m->n_row] = (struct lm_row){k ? m->n_row - 1 : FWD_END, turn[i].it->tok[s->skip + s->n + k]};
             m->row_of[m->n_row++] = s;
         }
         if (last)
@@ -413,6 +426,19 @@ static int catch_up(struct lm *m, struct turn *turn, int n, struct otr_err *err)
     return OTR_OK;
 }
 
+/* More than n_read tokens are never read again: a sequence that lacks as many starts anew from its last ones, and so
+ * does one whose history has become so short that few are left behind its start. */
+static void start_anew(struct lm *m, const struct turn *t)
+{
+    struct lm_seq *s = t->s;
+    const int n = (int)t->it->n - 1;
+    if (missing(t) <= m->n_read && (s->skip == 0 || n - s->skip >= m->n_read / 2))
+        return;
+    kv_truncate(s->kv, 0);
+    s->n = 0;
+    s->skip = n > m->n_read ? n - m->n_read : 0;
+}
+
 /* The sequences of items, settled: what they hold of their history is all that they hold. */
 static int take_turns(struct lm *m, struct lm_item *items, int n, struct turn *turn, struct otr_err *err)
 {
@@ -430,6 +456,7 @@ static int take_turns(struct lm *m, struct lm_item *items, int n, struct turn *t
             settle(m, turn[i].s = m->seq[at], it->tok, (int)it->n - 1);
         else if (!(turn[i].s = seq_new(m, it->seq, it->tok, (int)it->n - 1, err)))
             continue;
+        start_anew(m, &turn[i]);
         turn[i].s->used = m->tick;
     }
     return OTR_OK;

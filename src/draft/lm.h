@@ -6,9 +6,11 @@
  *   lm_begin   does the same, and runs what is still missing and the newest token's row in one pass
  *   lm_more    adds rows: the next token of every chain, a level of every tree; nothing is computed twice
  *   lm_follow  after a step: the drafted rows that the text followed become part of the cache, the others go
- * A sequence first seen starts from a fork of the one that shares most with it, so a forked sequence costs no pass.
- * Memory is bounded: when pages run out, the sequence that was not used for longest is dropped, and caught up with when
- * it comes again. Threads: the engine thread. Read next: draft_model.c; forward.h. */
+ * A history that lacks more than n_read tokens is read from its last n_read ones on, as a text that begins there: the
+ * laws are still laws, of a model that knows less. A sequence first seen starts from a fork of the one that shares most
+ * with it, so a forked sequence costs no pass. Memory is bounded: when pages run out, the sequence that was not used
+ * for longest is dropped, and caught up with when it comes again. Threads: the engine thread. Read next: draft_model.c;
+ * forward.h. */
 #ifndef OTR_DRAFT_LM_H
 #define OTR_DRAFT_LM_H
 
@@ -25,7 +27,10 @@ struct lm_opts {
     const char *path;
     const struct weights *weights;
     struct pool *pool; /* of its passes, whoever calls then; NULL: the host's */
+    int n_read;        /* tokens that it catches up with at most; 0: all */
 };
+/* The parameter context=N of a method that runs a model, as n_read. */
+int lm_context_param(const struct draft_env *env, int *n_read, struct otr_err *err);
 int lm_open(struct lm **out, const struct draft_host *host, const struct lm_opts *o, struct otr_err *err);
 void lm_close(struct lm *m);
 /* Catching up with a history ends between two passes once *stop is set, with OTR_E_ABORTED. */

@@ -26,15 +26,16 @@ static int psi_open(struct unlike *u, const struct draft_env *env, struct otr_er
 
 static int unlike_init(struct unlike *u, const struct unlike_way *way, const struct draft_env *env, struct otr_err *err)
 {
-    static const char *const keys[] = {"model", "p_min", FEW_ROWS_PARAMS, "top", "depth", "laws"};
-    const struct lm_opts lo = {.path = draft_param_get(env, "model")};
+    static const char *const keys[] = {"model", "context", "p_min", FEW_ROWS_PARAMS, "top", "depth", "laws"};
+    struct lm_opts lo = {.path = draft_param_get(env, "model")};
     const struct otr_sampling sp = otr_sampling_default();
     int rc;
     u->way = way;
     u->target = env->tok;
     u->n_vocab = env->n_vocab;
     u->seqs.size = sizeof(struct unlike_seq);
-    if ((rc = draft_param_check(env, keys, way == &unlike_slrs ? 7 : 4, err)) < 0 ||
+    if ((rc = draft_param_check(env, keys, way == &unlike_slrs ? 8 : 5, err)) < 0 ||
+        (rc = lm_context_param(env, &lo.n_read, err)) < 0 ||
         (rc = draft_param_real(env, "p_min", 0.3, 0, 1, &u->p_min, err)) < 0 ||
         (way == &unlike_slrs && (rc = psi_open(u, env, err)) < 0))
         return rc;

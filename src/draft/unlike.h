@@ -74,7 +74,7 @@ const struct unlike_way *unlike_choose(struct unlike *u, const struct draft_ask 
 
 /* ---- a method is these, with a way ---- */
 
-/* The parameters model, p_min, rows and freq, and those of SLRS where the way is it. */
+/* The parameters model, context, p_min, rows and freq, and those of SLRS where the way is it. */
 int unlike_create(void **self, const struct unlike_way *way, const struct draft_env *env, struct otr_err *err);
 void unlike_close(void *self); /* of draft_method, as the next ones */
 int unlike_prepare(void *self, const struct draft_ask *ask, int n_ask);

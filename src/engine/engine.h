@@ -77,6 +77,7 @@ struct drafter {
     uint32_t flags; /* of draft.h, as it is open */
     char *words;    /* "METHOD:key=value,...", cut into pieces */
     char key[40];   /* under which the controller keeps what it learnt */
+    struct draft_guess guess;
     struct draft_param *param;
     int n_param;
 };

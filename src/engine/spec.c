@@ -79,6 +79,9 @@ static int open_drafter(struct spec *sp, const struct otr_engine *e, struct draf
                                   .n_param = d->n_param};
     const int rc = d->m->open(&d->self, &env, err);
     d->flags = rc < 0 ? d->m->flags : draft_flags(d->m, d->self);
+    d->guess = (struct draft_guess){0};
+    if (rc == OTR_OK && (d->flags & DRAFT_RUNS_MODEL) && d->m->guess)
+        d->guess = d->m->guess(d->self);
     return rc;
 }
 
@@ -146,15 +149,14 @@ static int fill_host(struct spec *sp, struct otr_engine *e, const char *dir, str
 static struct ctl_drafter describe(const struct drafter *d)
 {
     const bool runs = (d->flags & DRAFT_RUNS_MODEL) != 0, beside = (d->flags & DRAFT_BESIDE) != 0;
-    const struct draft_guess guess = d->m->guess && runs ? d->m->guess(d->self) : (struct draft_guess){0};
     return (struct ctl_drafter){.name = d->key,
                                 .draws = (d->flags & DRAFT_GIVE_PROBS) != 0,
                                 .runs = runs && !beside,
                                 .stops = runs && (d->flags & DRAFT_STOPS) != 0,
                                 .trees = runs && (d->flags & DRAFT_GIVE_TREE) != 0,
                                 .beside = beside,
-                                .row = guess.row,
-                                .prompt = guess.prompt};
+                                .row = d->guess.row,
+                                .prompt = d->guess.prompt};
 }
 
 static int open_all(struct spec *sp, struct otr_engine *e, const struct otr_spec *o, struct otr_err *err)

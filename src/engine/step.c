@@ -162,10 +162,11 @@ static int begin_pass(struct step *st)
     return fwd_begin(st->e->fwd, rows, st->n, NULL);
 }
 
-/* Tokens of its history that a drafter has not seen, if it forgot none. */
-static int behind_of(const struct otr_seq *s, int d)
+/* Tokens of its history that a drafter would read first, if it forgot none. */
+static int behind_of(const struct spec *sp, const struct otr_seq *s, int d)
 {
-    return s->met[d] <= s->n ? (int)(s->n + 1 - s->met[d]) : 0;
+    const int n = s->met[d] <= s->n ? (int)(s->n + 1 - s->met[d]) : 0, reads = sp->d[d].guess.reads;
+    return reads > 0 && reads < n ? reads : n;
 }
 
 /* One drafter, all sequences that the plan wants it for. A proposal that is not sound counts as none. */
@@ -236,7 +237,7 @@ static void step_ask(struct step *st)
                                        .chain = takes_chains(reply_rule(r)),
                                        .asked = can};
         for (int d = 0; d < sp->n_d; d++)
-            st->plan[i].behind[d] = behind_of(r->s, d);
+            st->plan[i].behind[d] = behind_of(sp, r->s, d);
     }
     for (int i = 0; i < st->n * sp->n_d; i++)
         st->offer[i] = (struct ctl_offer){.drafter = -1};

@@ -66,6 +66,7 @@ static const struct way {
     {",nap_ms=2,wait_ms=1", "", 5, 2, 1},
     {",nap_ms=1,wait_ms=3,fan=12", "", 5, 2, 5},
     {",nap_ms=0.3,depth=31", "", 16, 1, 1},
+    {",nap_ms=0.3,context=9", "", 5, 2, 2},
     {",wait_ms=10000", " suffix ngram-mod", 0, 2, 2},
     {",wait_ms=10000", " draft:model=", 5, 2, 1},
 };

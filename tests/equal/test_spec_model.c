@@ -58,6 +58,8 @@ static void on_model(const char *path, const char *const *drafters, int n_drafte
         snprintf(method, sizeof method, "draft:model=%s,rows=%d", drafters[i], i % 2 ? 8192 : 64);
         w = (struct sr_way){.method = method, .draft_fixed = 5, .n_threads = 2, .n_batch = 1 + i, .seed = seed};
         run(&s, &w);
+        snprintf(method, sizeof method, "draft:model=%s,context=%d", drafters[i], 1 + 7 * i);
+        run(&s, &w);
         snprintf(method, sizeof method, "shuffle:model=%s", drafters[i]);
         w = (struct sr_way){
             .method = method, .draft_fixed = 16, .n_threads = 2, .n_batch = 1 + i, .predict = true, .seed = seed};

@@ -78,7 +78,8 @@ static void test_tiny(void **state)
             const double kept = run(&s, method, NULL, 1 + 2 * k, 1, 8);
             run(&s, method, NULL, 0, 3, 8);
             run(&s, method, NULL, TREE_MAX, 2, 4);
-            snprintf(method, sizeof method, "%s:model=%s,p_min=0,rows=%d", methods[k], drafter, 64 << k % 3);
+            snprintf(method, sizeof method, "%s:model=%s,p_min=0,rows=%d,context=%d", methods[k], drafter, 64 << k % 3,
+                     9 + k);
             run(&s, method, NULL, 5, 1, 8);
             printf("stories260K, other order, %-6s temperature %s: %.3f of the drafted tokens stayed\n", methods[k],
                    warm ? "0.8" : "0", kept);

@@ -27,6 +27,7 @@ struct rig {
     struct draft_host host;
     struct lm *lm;
     uint64_t rng;
+    int n_read; /* of the drafter; 0: all */
     long n_row; /* compared */
 };
 
@@ -36,11 +37,11 @@ struct text {
     int32_t tok[N_CTX];
 };
 
-static void open_rig(struct rig *r, int n_seq)
+static void open_rig(struct rig *r, int n_seq, int n_read)
 {
     const struct otr_engine_opts eo = {.n_threads = 2, .n_ctx = N_CTX, .n_batch = N_CTX, .n_seq = 2};
     struct otr_err err = {0};
-    *r = (struct rig){.rng = seed};
+    *r = (struct rig){.rng = seed, .n_read = n_read};
     if (access(MODEL, R_OK) != 0) {
         printf("SKIPPED: %s is not there\n", MODEL);
         skip();
@@ -48,7 +49,7 @@ static void open_rig(struct rig *r, int n_seq)
     assert_int_equal(otr_model_open(&r->m, MODEL, NULL, NULL), OTR_OK);
     assert_int_equal(otr_engine_create(&r->e, r->m, &eo, NULL), OTR_OK);
     r->host = mr_host(r->e, N_CTX, n_seq);
-    if (lm_open(&r->lm, &r->host, &(struct lm_opts){.path = MODEL}, &err) < 0)
+    if (lm_open(&r->lm, &r->host, &(struct lm_opts){.path = MODEL, .n_read = n_read}, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -60,24 +61,34 @@ static void close_rig(struct rig *r)
     otr_model_close(r->m);
 }
 
-/* Logits after text and path, in one pass of the engine. */
-static void check_row(struct rig *r, const struct text *t, const int32_t *path, int n_path, int row)
+/* Whether these are the logits after the text, from a token on, and the path: in one pass of the engine. */
+static bool is_row(struct rig *r, const struct text *t, int from, const int32_t *path, int n_path, const float *got)
 {
     struct fwd_row rows[2 * N_CTX];
     struct kv_seq *s;
-    const int n = t->n + n_path;
-    for (int i = 0; i < n; i++)
-        rows[i].token = i < t->n ? t->tok[i] : path[i - t->n];
+    const int n_text = t->n - from, n = n_text + n_path;
     assert_int_equal(kv_seq_create(&s, r->e->kv, N_CTX, NULL), OTR_OK);
     for (int i = 0; i < n; i++)
-        rows[i] = (struct fwd_row){.token = rows[i].token, .seq = s, .parent = i - 1};
+        rows[i] =
+            (struct fwd_row){.token = i < n_text ? t->tok[from + i] : path[i - n_text], .seq = s, .parent = i - 1};
     rows[n - 1].keep = FWD_KEEP_LOGITS;
     assert_int_equal(fwd_run(r->e->fwd, rows, n, NULL), OTR_OK);
-    const float *got = lm_logits(r->lm, row);
-    assert_non_null(got);
-    assert_memory_equal(got, fwd_logits(r->e->fwd, n - 1), (size_t)r->m->info.n_vocab * sizeof *got);
-    r->n_row++;
+    const bool same = memcmp(got, fwd_logits(r->e->fwd, n - 1), (size_t)r->m->info.n_vocab * sizeof *got) == 0;
     kv_drop(s);
+    return same;
+}
+
+/* Those of all the text; where the drafter does not read all, of an end of it that is long enough. */
+static void check_row(struct rig *r, const struct text *t, const int32_t *path, int n_path, int row)
+{
+    const float *got = lm_logits(r->lm, row);
+    int from = 0;
+    assert_non_null(got);
+    while (from < t->n && !is_row(r, t, from, path, n_path, got))
+        from++;
+    assert_in_range(from, 0, r->n_read ? t->n - 1 : 0);
+    assert_true(from == 0 || t->n - 1 - from >= r->n_read / 2);
+    r->n_row++;
 }
 
 static int32_t some_token(struct rig *r)
@@ -139,13 +150,13 @@ static void step(struct rig *r, struct text *t, const int32_t *drafted, int n_dr
     t->tok[t->n++] = some_token(r);
 }
 
-/* Random work on six texts with room for `room` of them at full length. Returns rows that ran. */
-static void work(int room, int rounds)
+/* Random work on six texts with room for `room` of them at full length. */
+static void work(int room, int rounds, int n_read)
 {
     struct rig r;
     struct text text[N_SEQ] = {{0}};
     uint64_t next_id = 1;
-    open_rig(&r, room);
+    open_rig(&r, room, n_read);
     for (int i = 0; i < N_SEQ; i++) {
         text[i] = (struct text){.id = next_id++, .n = 2};
         text[i].tok[0] = 1;
@@ -187,10 +198,13 @@ static void work(int room, int rounds)
             for (int k = 0; k < n_ahead; k++)
                 of[i]->tok[of[i]->n + k] = some_token(&r);
         }
+        const uint64_t n_run = lm_rows_run(r.lm);
         if (round % 3 == 0)
             assert_int_equal(lm_sync(r.lm, it, n, NULL), OTR_OK);
         assert_int_equal(lm_begin(r.lm, it, n, NULL), OTR_OK);
         assert_true(it[0].row >= 0 || room == 0);
+        if (n_read > 0)
+            assert_in_range(lm_rows_run(r.lm) - n_run, n, n * (n_read + 1 + n_ahead));
         for (int i = 0; i < n; i++) {
             if (room >= N_SEQ)
                 assert_true(it[i].row >= 0);
@@ -204,7 +218,8 @@ static void work(int room, int rounds)
                 lm_follow(r.lm, of[i]->id, of[i]->tok, (size_t)of[i]->n);
         }
     }
-    printf("room for %d of %d texts: %ld rows compared (seed %llu)\n", room, N_SEQ, r.n_row, (unsigned long long)seed);
+    printf("room for %d of %d texts, %d tokens read: %ld rows compared (seed %llu)\n", room, N_SEQ, n_read, r.n_row,
+           (unsigned long long)seed);
     assert_true(r.n_row > rounds);
     close_rig(&r);
 }
@@ -212,13 +227,46 @@ static void work(int room, int rounds)
 static void test_same_bits(void **state)
 {
     (void)state;
-    work(N_SEQ, 150);
+    work(N_SEQ, 150, 0);
 }
 
 static void test_few_pages(void **state)
 {
     (void)state;
-    work(1, 150);
+    work(1, 150, 0);
+}
+
+/* A drafter that reads the ends of texts. */
+static void test_reads_few(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct text t = {.id = 1, .n = 60};
+    work(N_SEQ, 100, 20);
+    work(N_SEQ, 20, 1);
+    open_rig(&r, N_SEQ, 16);
+    for (int i = 0; i < t.n; i++)
+        t.tok[i] = some_token(&r);
+    struct lm_item it = {.seq = 1, .tok = t.tok, .n = 60};
+    assert_int_equal(lm_begin(r.lm, &it, 1, NULL), OTR_OK);
+    assert_int_equal(lm_rows_run(r.lm), 17); /* and the newest token */
+    lm_follow(r.lm, 1, t.tok, 60);
+    t.tok[t.n++] = 7;
+    it.n = 61;
+    assert_int_equal(lm_begin(r.lm, &it, 1, NULL), OTR_OK);
+    assert_int_equal(lm_rows_run(r.lm), 19); /* the 60th again, which was not followed; what it has stays */
+    check_row(&r, &t, NULL, 0, it.row);
+    t.n = 50; /* six tokens of it are left: that is less than a half of 16 */
+    it.n = 50;
+    assert_int_equal(lm_begin(r.lm, &it, 1, NULL), OTR_OK);
+    assert_int_equal(lm_rows_run(r.lm), 36);
+    check_row(&r, &t, NULL, 0, it.row);
+    t.n = 12; /* all of it */
+    it.n = 12;
+    assert_int_equal(lm_begin(r.lm, &it, 1, NULL), OTR_OK);
+    assert_int_equal(lm_rows_run(r.lm), 48);
+    check_row(&r, &t, NULL, 0, it.row);
+    close_rig(&r);
 }
 
 /* Rows that ran, counted: the prompt once, every drafted row once, and of a text that follows the draft only what the
@@ -228,7 +276,7 @@ static void test_never_twice(void **state)
     (void)state;
     struct rig r;
     struct text t = {.id = 1, .n = 60}, fork;
-    open_rig(&r, N_SEQ);
+    open_rig(&r, N_SEQ, 0);
     for (int i = 0; i < t.n; i++)
         t.tok[i] = some_token(&r);
     struct lm_item it = {.seq = 1, .tok = t.tok, .n = 60};
@@ -272,7 +320,7 @@ static void test_refused(void **state)
     struct otr_err err = {0};
     struct lm *lm = NULL;
     const int32_t tok[2] = {1, 1 << 20};
-    open_rig(&r, 1);
+    open_rig(&r, 1, 0);
     struct lm_item it = {.seq = 1, .tok = tok, .n = 2};
     assert_int_equal(lm_begin(r.lm, &it, 1, &err), OTR_E_ARG); /* a token that it does not know */
     assert_int_equal(it.row, -1);
@@ -294,10 +342,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_few_pages),
-        cmocka_unit_test(test_never_twice),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same_bits),   cmocka_unit_test(test_few_pages), cmocka_unit_test(test_reads_few),
+        cmocka_unit_test(test_never_twice), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,8 +273,8 @@ static void settle(struct lm *m, struct lm_seq *s, const int32_t *tok, int n)
         kv_truncate(s->kv, same);
     else if (len > 0)
         fwd_commit(m->fwd, s->kv, path, len);
-    memcpy(s->tok + same, tok + s->skip + same,
-           (size_t)len * sizeof *tok); /* none where the history ends before skip */
+    if (len > 0) /* else the history may end before skip */
+        memcpy(s->tok + same, tok + s->skip + same, (size_t)len * sizeof *tok);
     s->n = same + len;
 }
 

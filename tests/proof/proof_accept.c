@@ -5,7 +5,7 @@
  * (support/accept_theory.h) at every depth, within 4 standard errors on both sides; block >= ratio, and on trees
  * traversal >= multi, within 4.
  *
- *   proof_accept TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [plant]]
+ *   proof_accept TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [SEED|plant]]
  *
  * lowbit: the target's own weights in a lower type (Q4_1), on its K and V. It ends when the time (60 s) is over, and
  * what it has by then counts; of fewer than 100 steps no verdict is made. plant: the rules are told a wrong q, and it
@@ -62,6 +62,7 @@ struct proof {
     int n_tok;
     struct accept_key key;
     bool plant;
+    uint64_t seed; /* of the first reply. WHY to choose: draws of one seed and place are alike whatever the text */
     /* counts */
     struct at_cell cell[N_RULE][AT_DEPTH];
     struct at_gain block, traversal;
@@ -348,7 +349,7 @@ static void reply(struct proof *u, const struct eq_prompts *p, int i, double unt
     sp.temp = sp.top_p = 1;
     sp.top_k = 0;
     sp.min_p = 0;
-    sp.seed = 20261129 + (uint64_t)u->n_reply;
+    sp.seed = u->seed + (uint64_t)u->n_reply;
     must(sampler_set(u->sampler, &sp, &err), &err);
     u->key = (struct accept_key){.seed = sp.seed};
     u->n_tok = p->n_ids[i];
@@ -448,11 +449,13 @@ int main(int argc, char **argv)
     struct otr_err err = {0};
     struct eq_prompts p;
     if (argc < 4 || argc > 6) {
-        fprintf(stderr, "usage: proof_accept TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [plant]]\n");
+        fprintf(stderr,
+                "usage: proof_accept TARGET.gguf DRAFT.gguf|lowbit[:TYPE] PROMPTS.jsonl [SECONDS [SEED|plant]]\n");
         return 2;
     }
     const double t0 = clock_ms(), until = t0 + 1e3 * (argc > 4 ? atof(argv[4]) : 60);
-    u.plant = argc > 5;
+    u.plant = argc > 5 && strcmp(argv[5], "plant") == 0;
+    u.seed = argc > 5 && !u.plant ? strtoull(argv[5], NULL, 10) : 20261129;
     must(otr_model_open(&u.m, argv[1], &(struct otr_model_opts){.n_threads = 1}, &err), &err);
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = MAX_POS + N_TOK + 2 * TREE_MAX, .n_batch = 256};
     must(otr_engine_create(&u.e, u.m, &eo, &err), &err);

@@ -31,9 +31,13 @@ run() {
         failed=$((failed + 1))
     fi
 }
-# One process a core: parts [-m SAME] [-x OTHER] MODEL WAYS N_PROMPTS N_TOK. Then one table of all.
+# One process a core: parts [-1] [-m SAME] [-x OTHER] MODEL WAYS N_PROMPTS N_TOK. Then one table of all.
 parts() {
     local files=() at=()
+    if [ "$1" = -1 ]; then # a block at one temperature
+        files+=(-1)
+        shift
+    fi
     while [ "${1#-}" != "$1" ]; do
         files+=("$1" "$2")
         shift 2
@@ -104,7 +108,7 @@ for what in "${@:-dequant gumbel rules law tokenizer equality spec unlike oracle
             run "models" parts -m "$gemma3" -x "$small" "$gemma3" models 40 128
             ;;
         shuffle)
-            run "shuffle of all" parts -m "$models/SmolLM2-135M-Instruct-Q4_0.gguf" -x "$gemma3" \
+            run "shuffle of all" parts -1 -m "$models/SmolLM2-135M-Instruct-Q4_0.gguf" -x "$gemma3" \
                 "$models/SmolLM2-135M-Instruct-Q8_0.gguf" shuffle 300 256
             ;;
         accept) run accept accept ;;

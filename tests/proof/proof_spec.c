@@ -1,16 +1,17 @@
 /* Proof of equality under speculation: prompts of several data sets, drafted in many ways and compared with their plain
  * replies, byte for byte; at temperature 0 and 0.8.
  *
- *   proof_spec [-s SECONDS] [-m SAME] [-x OTHER] MODEL WAYS N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...
+ *   proof_spec [-1] [-s SECONDS] [-m SAME] [-x OTHER] MODEL WAYS N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...
  *   proof_spec -r PROGRESS...        the table of all parts
  *
  * WAYS: auto; shuffle (another method for every step, hostile ones included; with -m and -x those that run a model
  * too); both; each (every single method that needs no file); lookups (of these the ones that run no model and mean no
  * harm); hostile (those that do); models (the list below). SAME, OTHER: models that draft, of MODEL's vocabulary and of
- * another one; ways that name one which is not given are left out. PART (from 0): the blocks of prompts that this
- * process takes, on one thread mostly: as many processes as cores lose nothing to barriers. The prompts are spread over
- * all files, the first 400 tokens of each; replies of 1 to 8 prompts at once go round. PROGRESS has a line for each way
- * of a block: a run that stops, or whose SECONDS are over, goes on from there. */
+ * another one; ways that name one which is not given are left out. -1: a block at one temperature, by turns. PART (from
+ * 0): the blocks of prompts that this process takes, on one thread mostly: as many processes as cores lose nothing to
+ * barriers. The prompts are spread over all files, the first 400 tokens of each; replies of 1 to 8 prompts at once go
+ * round. PROGRESS has a line for each way of a block: a run that stops, or whose SECONDS are over, goes on from there.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,7 @@ struct proof {
     struct otr_model *m;
     const char *same, *other, *ways;
     double until_ms; /* 0: no end */
+    bool one;        /* temperature a block */
     int part, parts, n, n_tok;
     const int32_t **ids;
     int *n_ids;
@@ -263,6 +265,8 @@ static int run_block(struct proof *u, int block, struct otr_err *err)
     int rc = OTR_OK;
     for (int warm = 0; warm < 2 && rc == OTR_OK; warm++) {
         int left = 0;
+        if (u->one && warm != block / 2 % 2)
+            continue;
         for (int i = 0; i < u->n_way; i++)
             left += !is_done(&u->way[i], block, warm);
         if (left == 0 || is_over(u))
@@ -312,9 +316,10 @@ static int read_prompts(struct proof *u, char **files, int n_files, struct otr_e
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: proof_spec [-s SECONDS] [-m SAME.gguf] [-x OTHER.gguf] MODEL.gguf auto|shuffle|both|each|"
-                    "lookups|hostile|models N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...\n       proof_spec -r "
-                    "PROGRESS...\n");
+    fprintf(stderr,
+            "usage: proof_spec [-1] [-s SECONDS] [-m SAME.gguf] [-x OTHER.gguf] MODEL.gguf auto|shuffle|both|each|"
+            "lookups|hostile|models N_PROMPTS N_TOK PART/PARTS PROGRESS PROMPTS.jsonl...\n       proof_spec -r "
+            "PROGRESS...\n");
     return 2;
 }
 
@@ -334,8 +339,11 @@ int main(int argc, char **argv)
     struct otr_err err = {0};
     double seconds = 0;
     bool only_table = false;
-    for (int c; (c = getopt(argc, argv, "+s:m:x:r")) != -1;)
+    for (int c; (c = getopt(argc, argv, "+1s:m:x:r")) != -1;)
         switch (c) {
+        case '1':
+            u.one = true;
+            break;
         case 's':
             seconds = atof(optarg);
             break;

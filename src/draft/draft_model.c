@@ -46,21 +46,14 @@ static int open_rows(struct draft_model *d, const struct draft_env *env, struct 
     return draft_row_few(&d->row, d->few->id, d->few->n, k, env->host->pool, err);
 }
 
-static int open_model(struct draft_model *d, const struct draft_env *env, const char *path, struct otr_err *err)
-{
-    struct lm_opts lo = {.path = path};
-    const int rc = lm_context_param(env, &lo.n_read, err);
-    return rc < 0 ? rc : lm_open(&d->lm, env->host, &lo, err);
-}
-
 static int model_open(void **self, const struct draft_env *env, struct otr_err *err)
 {
     static const char *const known[] = {"model", "context", "p_min", "reach", FEW_ROWS_PARAMS};
-    const char *path = draft_param_get(env, "model");
+    struct lm_opts lo = {.path = draft_param_get(env, "model")};
     int rc = draft_param_check(env, known, sizeof known / sizeof *known, err);
     if (rc < 0)
         return rc;
-    if (!path)
+    if (!lo.path)
         return OTR_FAIL(err, ARG, "no model to draft with (--spec draft): give model=FILE");
     struct draft_model *d = calloc(1, sizeof *d);
     if (!d)
@@ -68,10 +61,11 @@ static int model_open(void **self, const struct draft_env *env, struct otr_err *
     d->tok = env->tok;
     d->o.n_max = TREE_MAX;
     if ((rc = draft_param_real(env, "p_min", 0, 0, 1, &d->o.p_min, err)) == OTR_OK &&
-        (rc = draft_param_real(env, "reach", -1, -1, 1, &d->o.reach, err)) == OTR_OK)
-        rc = open_model(d, env, path, err);
+        (rc = draft_param_real(env, "reach", -1, -1, 1, &d->o.reach, err)) == OTR_OK &&
+        (rc = lm_context_param(env, &lo.n_read, err)) == OTR_OK)
+        rc = lm_open(&d->lm, env->host, &lo, err);
     if (rc == OTR_OK && lm_tokenizer(d->lm))
-        rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), path, err);
+        rc = lm_check_vocabulary(env->tok, lm_tokenizer(d->lm), lo.path, err);
     if (rc == OTR_OK)
         rc = open_rows(d, env, err);
     if (rc < 0) {

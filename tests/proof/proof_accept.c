@@ -455,7 +455,10 @@ int main(int argc, char **argv)
     }
     const double t0 = clock_ms(), until = t0 + 1e3 * (argc > 4 ? atof(argv[4]) : 60);
     u.plant = argc > 5 && strcmp(argv[5], "plant") == 0;
-    u.seed = argc > 5 && !u.plant ? strtoull(argv[5], NULL, 10) : 20261129;
+    char none[] = "", *end = none;
+    u.seed = argc > 5 && !u.plant ? strtoull(argv[5], &end, 10) : 20261129;
+    if (*end)
+        must(OTR_FAIL(&err, ARG, "'%.40s' is neither a seed nor 'plant'", argv[5]), &err);
     must(otr_model_open(&u.m, argv[1], &(struct otr_model_opts){.n_threads = 1}, &err), &err);
     const struct otr_engine_opts eo = {.n_threads = 1, .n_ctx = MAX_POS + N_TOK + 2 * TREE_MAX, .n_batch = 256};
     must(otr_engine_create(&u.e, u.m, &eo, &err), &err);
